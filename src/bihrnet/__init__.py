@@ -1,0 +1,35 @@
+"""bihrnet: human pose estimation that is really binary.
+
+``PoseEstimator`` turns images into poses, ``load`` opens one model, ``list_models`` names the
+bundled ones. They are imported on first use, so that ``import bihrnet`` stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bihrnet.errors import BihrnetError
+    from bihrnet.estimate.estimator import PoseEstimator
+    from bihrnet.loading import list_models, load
+
+__version__ = "0.1.0"
+__all__ = ["BihrnetError", "PoseEstimator", "__version__", "list_models", "load"]
+
+_HOMES = {
+    "BihrnetError": "bihrnet.errors",
+    "PoseEstimator": "bihrnet.estimate.estimator",
+    "list_models": "bihrnet.loading",
+    "load": "bihrnet.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bihrnet' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,60 @@
+"""What all commands share: the console, JSON output and the parsing of sizes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bihrnet.errors import BihrnetError
+
+#: Words for people go to standard error, so that `--json -` leaves standard output to the JSON.
+console = Console(stderr=True)
+
+
+def write_json(data: Any, target: str | Path | None) -> None:
+    """Write JSON to a file (whole or not at all), to standard output for "-", or nowhere."""
+    if target is None:
+        return
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    if str(target) == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return
+    path = Path(target)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise BihrnetError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """"256x192" -> (256, 192), height first; both multiples of 32 between 32 and 2048."""
+    height, _, width = text.lower().partition("x")
+    try:
+        size = int(height), int(width)
+    except ValueError:
+        raise BihrnetError(f"size {text!r} is not of the form HEIGHTxWIDTH, as 256x192") from None
+    if any(side % 32 or not 32 <= side <= 2048 for side in size):
+        raise BihrnetError(f"size {text!r}: both sides must be multiples of 32 from 32 to 2048")
+    return size
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,156 @@
+"""Heatmap codec: Gaussian encoding, decoding with the quarter offset or DARK, flip merge.
+
+Conventions are HRNet's (see docs/conventions.md). All coordinates here are heatmap pixels unless a
+name says otherwise; multiply by the stride for input pixels, then `Crop.to_image`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Decoding = Literal["quarter", "dark"]
+
+FloatArray = NDArray[np.float32]
+
+
+def encode(
+    keypoints: ArrayLike,
+    visible: ArrayLike,
+    size: tuple[int, int],
+    sigma: float,
+    stride: int = 4,
+) -> tuple[FloatArray, FloatArray]:
+    """Draw one Gaussian per joint: peak 1, centre rounded to a pixel, cut off at 3 sigma.
+
+    Args:
+        keypoints: (K, 2) x, y in input pixels.
+        visible: (K,) above 0 where the joint is labelled.
+        size: (height, width) of the heatmaps.
+        sigma: standard deviation in heatmap pixels (2 at 256x192 and 256x256, 3 at 384x288).
+        stride: input pixels per heatmap pixel.
+
+    Returns:
+        heatmaps (K, height, width) in 0..1 and weights (K,): 0 where the joint is unlabelled or
+        its whole Gaussian lies outside, else 1. Heatmaps of weight 0 are all zero.
+    """
+    points = np.asarray(keypoints, dtype=np.float64).reshape(-1, 2)
+    labelled = np.asarray(visible, dtype=np.float64).reshape(-1) > 0
+    height, width = size
+    # NaN or far-away coordinates of unlabelled joints must not reach the integer cast.
+    centers = np.where(labelled[:, None], np.clip(points / stride, -1e6, 1e6), -1e6)
+    centers = np.trunc(centers + 0.5)  # HRNet's int(): towards zero
+    radius = np.trunc(3 * sigma)
+    inside = (
+        (centers[:, 0] - radius < width)
+        & (centers[:, 1] - radius < height)
+        & (centers + radius >= 0).all(axis=1)
+    )
+    weights = (labelled & inside).astype(np.float32)
+
+    def profile(center: NDArray[np.float64], length: int) -> NDArray[np.float64]:
+        distance = np.arange(length)[None] - center[:, None]
+        return np.exp(-(distance**2) / (2 * sigma**2)) * (np.abs(distance) <= radius)
+
+    maps = profile(centers[:, 1], height)[:, :, None] * profile(centers[:, 0], width)[:, None, :]
+    return (maps * weights[:, None, None]).astype(np.float32), weights
+
+
+def decode(heatmaps: FloatArray, method: Decoding = "quarter") -> tuple[FloatArray, FloatArray]:
+    """Peak of every heatmap, refined below one pixel.
+
+    Args:
+        heatmaps: (N, K, height, width).
+        method: "quarter" moves a quarter pixel towards the higher neighbour on each axis (HRNet's
+            rule: only where both axes are inside the border); "dark" takes one Newton step on the
+            logarithm of the blurred map (Zhang et al. 2020, equations 4 to 9; blur kernel 11).
+
+    Returns:
+        coordinates (N, K, 2) as x, y, and scores (N, K), the height of the peak. Where the peak is
+        not above zero the coordinates are (0, 0).
+    """
+    heatmaps = np.asarray(heatmaps, dtype=np.float32)
+    count, joints, _, width = heatmaps.shape
+    flat = heatmaps.reshape(count, joints, -1)
+    peak = flat.argmax(axis=2)
+    scores = np.take_along_axis(flat, peak[..., None], axis=2)[..., 0]
+    coordinates = np.stack([peak % width, peak // width], axis=-1).astype(np.float32)
+    coordinates[scores <= 0] = 0
+    if method == "quarter":
+        coordinates += _quarter_offset(heatmaps, coordinates)
+    else:
+        coordinates += _newton_step(_log_blurred(heatmaps), coordinates)
+    return coordinates, scores
+
+
+def flip_merge(
+    heatmaps: FloatArray, mirrored: FloatArray, flip_permutation: NDArray[np.intp]
+) -> FloatArray:
+    """Average heatmaps with those of the mirrored crop (flip test).
+
+    The mirrored maps are flipped back, left and right joints swapped, and shifted one pixel to the
+    right (HRNet's SHIFT_HEATMAP): mirroring pixels moves the crop's centre by one pixel.
+
+    Args:
+        heatmaps: (N, K, height, width) of the crops.
+        mirrored: the same shape, of the crops with their columns reversed.
+        flip_permutation: `Skeleton.flip_permutation`.
+    """
+    restored = mirrored[:, flip_permutation, :, ::-1]
+    shifted = restored.copy()
+    shifted[..., 1:] = restored[..., :-1]
+    return np.asarray((heatmaps + shifted) / 2, dtype=np.float32)
+
+
+def _quarter_offset(heatmaps: FloatArray, coordinates: FloatArray) -> FloatArray:
+    height, width = heatmaps.shape[2:]
+    offset = np.zeros_like(coordinates)
+    x, y = coordinates[..., 0].astype(int), coordinates[..., 1].astype(int)
+    inside = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+    n, k = np.nonzero(inside)
+    x, y = x[inside], y[inside]
+    maps = heatmaps[n, k]
+    index = np.arange(len(n))
+    offset[n, k, 0] = np.sign(maps[index, y, x + 1] - maps[index, y, x - 1]) / 4
+    offset[n, k, 1] = np.sign(maps[index, y + 1, x] - maps[index, y - 1, x]) / 4
+    return offset
+
+
+def _log_blurred(heatmaps: FloatArray, kernel: int = 11) -> FloatArray:
+    """Logarithm of the maps after a Gaussian blur with zero borders; each keeps its old peak."""
+    blurred = np.empty_like(heatmaps)
+    for index in np.ndindex(heatmaps.shape[:2]):
+        blurred[index] = cv2.GaussianBlur(
+            heatmaps[index], (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT
+        )
+    old = heatmaps.max(axis=(2, 3), keepdims=True)
+    new = blurred.max(axis=(2, 3), keepdims=True)
+    scale = np.divide(old, new, out=np.ones_like(old), where=new > 0)
+    return np.log(np.maximum(blurred * scale, np.float32(1e-10)))
+
+
+def _newton_step(log_maps: FloatArray, coordinates: FloatArray) -> FloatArray:
+    """-H^-1 g at each peak, by central differences; zero at the border and where H is singular."""
+    height, width = log_maps.shape[2:]
+    offset = np.zeros_like(coordinates)
+    x, y = coordinates[..., 0].astype(int), coordinates[..., 1].astype(int)
+    inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2)
+    n, k = np.nonzero(inside)
+    x, y = x[inside], y[inside]
+
+    def at(dx: int, dy: int) -> NDArray[np.float64]:
+        return log_maps[n, k, y + dy, x + dx].astype(np.float64)
+
+    gx, gy = (at(1, 0) - at(-1, 0)) / 2, (at(0, 1) - at(0, -1)) / 2
+    xx = (at(2, 0) - 2 * at(0, 0) + at(-2, 0)) / 4
+    yy = (at(0, 2) - 2 * at(0, 0) + at(0, -2)) / 4
+    xy = (at(1, 1) - at(-1, 1) - at(1, -1) + at(-1, -1)) / 4
+    determinant = xx * yy - xy**2
+    usable = determinant != 0
+    safe = np.where(usable, determinant, 1)
+    offset[n, k, 0] = np.where(usable, -(yy * gx - xy * gy) / safe, 0)
+    offset[n, k, 1] = np.where(usable, -(xx * gy - xy * gx) / safe, 0)
+    return offset

@@ -1,0 +1,1 @@
+"""COCO and CrowdPose AP, MPII PCKh, LSP PCKh and PCK."""

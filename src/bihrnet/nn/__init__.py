@@ -1,0 +1,1 @@
+"""Networks in torch: binarisers, binary units, one file per network family, a registry."""

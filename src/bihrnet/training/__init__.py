@@ -1,0 +1,1 @@
+"""Losses, distillation, recipes and the training run, on Lightning."""
