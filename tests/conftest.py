@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # One thread a process: pytest-xdist already fills the cores, and torch's pool would fight over them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,3 +21,7 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("../shared/data is not here")
     return folder
+
+# Machines that run the tests are shared: an example that waited for a core has not failed.
+settings.register_profile("bihrnet", deadline=None)
+settings.load_profile("bihrnet")

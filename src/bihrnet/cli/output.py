@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from bihrnet.errors import BihrnetError
+from bihrnet.files import replacing
 
 #: Words for people go to standard error, so that `--json -` leaves standard output to the JSON.
 console = Console(stderr=True)
 
 
 def write_json(data: Any, target: str | Path | None) -> None:
-    """Write JSON to a file (whole or not at all), to standard output for "-", or nowhere."""
+    """Write JSON to a file (whole or not at all), to standard output for "-", or nowhere.
+
+    Raises:
+        BihrnetError: the file cannot be written; an old one is untouched.
+    """
     if target is None:
         return
     text = json.dumps(data, indent=1, allow_nan=False) + "\n"
@@ -27,23 +30,18 @@ def write_json(data: Any, target: str | Path | None) -> None:
         sys.stdout.flush()
         return
     path = Path(target)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    if path.is_char_device() or path.is_fifo():  # /dev/null, or a shell's >(command)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise BihrnetError(f"{path}: cannot be written: {error.strerror or error}") from error
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise BihrnetError(f"{path}: cannot be written: {error.strerror or error}") from error
+        return
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """"256x192" -> (256, 192), height first; both multiples of 32 between 32 and 2048."""
+    """Read "256x192" as (256, 192), height first; both multiples of 32 between 32 and 2048."""
     height, _, width = text.lower().partition("x")
     try:
         size = int(height), int(width)
@@ -52,9 +50,3 @@ def parse_size(text: str) -> tuple[int, int]:
     if any(side % 32 or not 32 <= side <= 2048 for side in size):
         raise BihrnetError(f"size {text!r}: both sides must be multiples of 32 from 32 to 2048")
     return size
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

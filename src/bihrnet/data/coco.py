@@ -1,0 +1,40 @@
+"""COCO keypoints, and own data sets in the same format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bihrnet.data.annotation_files import find_file
+from bihrnet.data.coco_format import read_coco_file
+from bihrnet.data.people import PeopleDataset
+from bihrnet.errors import BihrnetError
+from bihrnet.skeleton import COCO, Skeleton
+
+
+def load_coco(
+    root: Path, split: str = "val", boxes: Path | None = None, skeleton: Skeleton = COCO
+) -> PeopleDataset:
+    """Load COCO keypoints (2017), or people in COCO's format with another skeleton.
+
+    Args:
+        root: the folder that holds `annotations/person_keypoints_{split}2017.json` and the images
+            (see `coco_format.image_folders`), or an annotation file, which makes `split` its stem.
+        split: "train" or "val".
+        boxes: detections instead of ground-truth boxes.
+        skeleton: names its joints exactly as the file's category does.
+
+    Raises:
+        BihrnetError: something is missing or malformed.
+    """
+    if root.is_file():
+        path, split = root, root.stem
+    else:
+        name = f"person_keypoints_{split}2017.json"
+        path = find_file("COCO annotations", [root / "annotations" / name, root / name])
+    file = read_coco_file(path, len(skeleton))
+    for ours, theirs in zip(skeleton.keypoints, file.keypoint_names, strict=True):
+        if ours != theirs:
+            raise BihrnetError(
+                f"{path}: names a keypoint {theirs!r} where skeleton {skeleton.name!r} has {ours!r}"
+            )
+    return file.dataset("coco", split, skeleton, boxes)

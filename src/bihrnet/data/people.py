@@ -1,0 +1,127 @@
+"""What every data set becomes: a sequence of people, each with an image, a place and its joints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bihrnet.crop import BOX_PADDING, Crop, grow_to_aspect
+from bihrnet.errors import BihrnetError
+from bihrnet.images import read_image
+from bihrnet.skeleton import Skeleton
+
+FloatArray: TypeAlias = NDArray[np.float32]
+
+#: `PeopleDataset.boxes` where the boxes come from the annotations themselves.
+GROUND_TRUTH: Literal["ground truth"] = "ground truth"
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person in one image. Points and lengths are pixels of that image, 0-based.
+
+    Attributes:
+        image: file, or the (H, W, 3) uint8 RGB pixels themselves.
+        image_id: of the image in the annotations; the same for all its people.
+        instance_id: of the annotation, or the position in a file of detections.
+        center: (x, y), middle of the crop.
+        size: (width, height) of the crop, padding included, before it grows to the aspect ratio of
+            a network's input.
+        keypoints: (K, 2) x, y; (0, 0) where unlabelled.
+        visible: (K,) 1 where the joint is labelled (occluded ones too), else 0. All 0 for a person
+            that is known from a detector only.
+        area: in square pixels, the s^2 of OKS: of the segment where annotated, else of the box.
+        box: (4,) x, y, width, height without padding, or None where a data set gives none.
+        head_size: MPII's reference length of PCKh, 0.6 times the diagonal of the head box; None
+            where unknown.
+        score: of the detector; 1 for ground truth.
+        image_size: (height, width) where the annotations tell it.
+    """
+
+    image: Path | NDArray[np.uint8]
+    image_id: int
+    instance_id: int
+    center: tuple[float, float]
+    size: tuple[float, float]
+    keypoints: FloatArray
+    visible: FloatArray
+    area: float
+    box: FloatArray | None = None
+    head_size: float | None = None
+    score: float = 1.0
+    image_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        joints = len(self.visible)
+        if self.visible.shape != (joints,) or self.keypoints.shape != (joints, 2):
+            raise BihrnetError(
+                f"person {self.instance_id}: keypoints {self.keypoints.shape} and visibility "
+                f"{self.visible.shape} are not (K, 2) and (K,)"
+            )
+
+    @classmethod
+    def from_box(
+        cls,
+        box: ArrayLike,
+        *,
+        image: Path | NDArray[np.uint8],
+        image_id: int,
+        instance_id: int,
+        keypoints: FloatArray,
+        visible: FloatArray,
+        area: float | None = None,
+        score: float = 1.0,
+        image_size: tuple[int, int] | None = None,
+    ) -> Person:
+        """A person whose crop is a box (x, y, width, height) with HRNet's padding of 1.25."""
+        x, y, width, height = (float(value) for value in np.asarray(box, dtype=np.float64))
+        return cls(
+            image=image,
+            image_id=image_id,
+            instance_id=instance_id,
+            center=(x + width / 2, y + height / 2),
+            size=(width * BOX_PADDING, height * BOX_PADDING),
+            keypoints=keypoints,
+            visible=visible,
+            area=width * height if area is None else area,
+            box=np.array([x, y, width, height], dtype=np.float32),
+            score=score,
+            image_size=image_size,
+        )
+
+    def read_image(self) -> NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB; `BihrnetError` where the file is missing or broken."""
+        return read_image(self.image) if isinstance(self.image, Path) else self.image
+
+    def crop(self, output: tuple[int, int]) -> Crop:
+        """The crop of this person for a network input of (height, width)."""
+        return Crop(self.center, grow_to_aspect(self.size, output), output)
+
+
+@dataclass(frozen=True, eq=False)
+class PeopleDataset:
+    """The people of one split of a data set.
+
+    Attributes:
+        name: "coco", "mpii", "lsp", "lspet", "crowdpose" or "synthetic".
+        split: as its layout names it, or the stem of an annotation file that was given directly.
+        skeleton: order of everybody's joints.
+        people: in the order of the annotations; may draw or read lazily.
+        annotations: COCO-format file that AP is computed against, or None.
+        boxes: `GROUND_TRUTH`, or the name of the file of detections the people come from.
+    """
+
+    name: str
+    split: str
+    skeleton: Skeleton
+    people: Sequence[Person]
+    annotations: Path | None = None
+    boxes: str = GROUND_TRUTH
+
+    def __len__(self) -> int:
+        return len(self.people)
