@@ -92,7 +92,8 @@ def flip_merge(
     """Average heatmaps with those of the mirrored crop (flip test).
 
     The mirrored maps are flipped back, left and right joints swapped, and shifted one pixel to the
-    right (HRNet's SHIFT_HEATMAP): mirroring pixels moves the crop's centre by one pixel.
+    right (HRNet's SHIFT_HEATMAP): with stride 4, mirroring pixels moves a point 3/4 of a heatmap
+    pixel to the left, which one whole pixel mends best (docs/conventions.md).
 
     Args:
         heatmaps: (N, K, height, width) of the crops.

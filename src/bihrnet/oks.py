@@ -44,7 +44,7 @@ def oks_nms(
 
     Args:
         keypoints: (N, K, 2) in image pixels.
-        scores: (N,) pose scores; equal scores keep their order (stable).
+        scores: (N,) pose scores; of equal ones the later pose comes first, as in HRNet's code.
         areas: (N,) areas in square pixels.
         sigmas: (K,) `Skeleton.sigmas`.
         threshold: 0.9 in HRNet's evaluation.
@@ -54,7 +54,7 @@ def oks_nms(
     """
     poses = np.asarray(keypoints, dtype=np.float64)
     sizes = np.asarray(areas, dtype=np.float64)
-    order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
+    order = np.argsort(np.asarray(scores, dtype=np.float64), kind="stable")[::-1]
     kept = []
     while len(order):
         best, rest = order[0], order[1:]

@@ -1,1 +1,1 @@
-"""COCO and CrowdPose AP, MPII PCKh, LSP PCKh and PCK."""
+"""OKS AP, PCKh and PCK: from poses and their truth to the numbers of the papers."""

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from bihrnet.errors import BihrnetError
+from bihrnet.files import WriteError
+from bihrnet.images import MAX_SIDE, as_rgb, read_image, write_image
+
+SUFFIXES = (".jpg", ".png", ".webp", ".bmp", ".tiff")
+
+
+def picture(height: int = 60, width: int = 90) -> NDArray[np.uint8]:
+    """RGB with a red left, a blue right and a gradient downwards: no symmetry to hide behind."""
+    image = np.zeros((height, width, 3), dtype=np.uint8)
+    image[:, : width // 2, 0] = 220
+    image[:, width // 2 :, 2] = 220
+    image[..., 1] = np.linspace(0, 100, height)[:, None]
+    return image
+
+
+def encoded(image: NDArray[np.generic], suffix: str) -> bytes:
+    """As OpenCV stores it; BGR(A) or grey."""
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(kind + content)
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+
+def png_that_claims(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+    """Insert an EXIF segment that holds only the orientation."""
+    tiff = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x112, 3, 1, orientation, 0)
+    exif = b"Exif\0\0" + tiff
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_formats_keep_place_and_colour(tmp_path: Path, suffix: str) -> None:
+    write_image(tmp_path / f"x{suffix}", picture())
+    found = read_image(tmp_path / f"x{suffix}")
+    assert found.shape == (60, 90, 3)
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - picture())[:, np.r_[:40, 50:90]].max() <= 12
+
+
+@settings(max_examples=30)
+@given(shape=st.tuples(st.integers(1, 40), st.integers(1, 40)), seed=st.integers(0, 2**32 - 1))
+def test_png_round_trip_is_exact(
+    tmp_path_factory: pytest.TempPathFactory, shape: tuple[int, int], seed: int
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "exact.png"
+    image = np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    write_image(path, image)
+    np.testing.assert_array_equal(read_image(path), image)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
+def test_truncated_files_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str, kept: float
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    data = encoded(noise, suffix)
+    path = tmp_path / f"cut{suffix}"
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(BihrnetError, match=r"cut\..*: the image is truncated"):
+        read_image(path)
+    assert "OpenCV" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("missing", [1, 2, 200])
+def test_jpeg_without_its_end_is_refused(tmp_path: Path, missing: int) -> None:
+    """OpenCV itself, given the path, returns such pictures with a grey lower part."""
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(encoded(picture(400, 600), ".jpg")[:-missing])
+    with pytest.raises(BihrnetError, match="truncated"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "the file is empty"),
+        (b"hello, I am text\n" * 100, "is no JPEG, PNG, WebP, BMP or TIFF image"),
+        (b"\xff\xd8\xff", "truncated"),
+        (b"\x89PNG\r\n\x1a\n", "truncated"),
+        (b"RIFF\0\0\0\0WEBP", "truncated"),
+        (b"II*\0\xff\xff\xff\xff", "truncated"),
+        (b"BM", "truncated"),
+    ],
+)
+def test_what_is_no_image(tmp_path: Path, content: bytes, cause: str) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(BihrnetError, match=cause) as caught:
+        read_image(path)
+    assert str(path) in str(caught.value)
+
+
+def test_no_file_at_all(tmp_path: Path) -> None:
+    with pytest.raises(BihrnetError, match="there is no such file"):
+        read_image(tmp_path / "missing.jpg")
+    with pytest.raises(BihrnetError, match="is a folder"):
+        read_image(tmp_path)
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(BihrnetError, match="is no regular file"):
+        read_image(tmp_path / "pipe.jpg")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png_that_claims(30_000, 30_000),
+        png_that_claims(40_000, 2),
+        png_that_claims(2**31 - 1, 2**31 - 1),
+        b"BM" + struct.pack("<IIIIii", 0, 0, 54, 40, 30_000, -30_000) + bytes(40),
+        b"\xff\xd8\xff\xe0\x00\x02\xff\xff\xc0\x00\x11\x08" + struct.pack(">HH", 50_000, 60_000),
+        b"RIFF\0\0\0\0WEBPVP8X\0\0\0\0\0\0\0\0" + b"\xff\xff\x00\xff\xff\x00",
+        b"MM\0*" + struct.pack(">IHHHIHHHHIHH", 8, 2, 256, 3, 1, 50_000, 0, 257, 3, 1, 50_000, 0),
+        b"II*\0" + struct.pack("<IHHHIIHHII", 8, 2, 256, 4, 1, 50_000, 257, 4, 1, 50_000),
+    ],
+    ids=["png", "png-side", "png-bomb", "bmp", "jpeg", "webp", "tiff-big", "tiff-little"],
+)
+def test_absurd_sizes_are_refused_before_decoding(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(data)
+    with pytest.raises(BihrnetError, match="pixels are too many"):
+        read_image(path)
+
+
+@settings(max_examples=150)
+@given(data=st.data(), suffix=st.sampled_from(SUFFIXES))
+def test_damage_gives_an_image_or_a_sentence(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, suffix: str
+) -> None:
+    content = bytearray(encoded(picture(16, 24), suffix))
+    # The first bytes hold the sizes and the structure: they are hit most often.
+    place = st.one_of(st.integers(0, 63), st.integers(0, len(content) - 1))
+    for position, value in data.draw(
+        st.lists(st.tuples(place, st.integers(0, 255)), min_size=1, max_size=8)
+    ):
+        content[min(position, len(content) - 1)] = value
+    path = tmp_path_factory.getbasetemp() / f"damaged{suffix}"
+    path.write_bytes(content)
+    try:
+        image = read_image(path)
+    except BihrnetError:
+        return
+    assert image.ndim == 3
+    assert image.shape[2] == 3
+    assert image.dtype == np.uint8
+
+
+def test_grey_and_16_bit(tmp_path: Path) -> None:
+    grey = picture()[..., 1]
+    (tmp_path / "grey.png").write_bytes(encoded(grey, ".png"))
+    (tmp_path / "grey.jpg").write_bytes(encoded(grey, ".jpg"))
+    deep = picture()[..., ::-1].astype(np.uint16) * 257
+    (tmp_path / "deep.png").write_bytes(encoded(deep, ".png"))
+    np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.dstack([grey] * 3))
+    assert read_image(tmp_path / "grey.jpg").shape == (60, 90, 3)
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), picture())
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_transparency_is_shown_on_white(tmp_path: Path, kind: type[np.generic]) -> None:
+    full = np.iinfo(kind).max
+    bgra = np.zeros((4, 6, 4), dtype=kind)
+    bgra[:, :2] = [full, 0, 0, full]  # opaque blue
+    bgra[:, 2:4] = [full, 0, 0, 0]  # blue that nobody sees
+    bgra[:, 4:] = [0, 0, 0, full // 2]  # half a black
+    (tmp_path / "clear.png").write_bytes(encoded(bgra, ".png"))
+    image = read_image(tmp_path / "clear.png")
+    assert image[0, 0].tolist() == [0, 0, 255]
+    assert image[0, 2].tolist() == [255, 255, 255]
+    assert image[0, 4, 0] == pytest.approx(128, abs=1)
+
+
+def test_exif_rotation_is_applied(tmp_path: Path) -> None:
+    jpeg = encoded(picture()[..., ::-1], ".jpg")
+    upright = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    for orientation, turns in ((1, 0), (3, 2), (6, -1), (8, 1)):
+        path = tmp_path / f"{orientation}.jpg"
+        path.write_bytes(with_orientation(jpeg, orientation))
+        np.testing.assert_array_equal(read_image(path), np.rot90(upright, turns))
+
+
+def test_writing_keeps_the_old_file_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.png"
+    write_image(path, picture())
+
+    def full(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:10])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(WriteError, match=r"x\.png: cannot be written: No space left"):
+            write_image(path, picture(10, 10))
+    np.testing.assert_array_equal(read_image(path), picture())
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writing_what_no_format_takes(tmp_path: Path) -> None:
+    with pytest.raises(WriteError, match="images are written as"):
+        write_image(tmp_path / "x.gif", picture())
+    with pytest.raises(WriteError, match="cannot store"):
+        write_image(tmp_path / "x.webp", np.zeros((1, 20_000, 3), dtype=np.uint8))
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays() -> None:
+    image = picture()
+    assert as_rgb(image) is image
+    np.testing.assert_array_equal(as_rgb(image[..., 0]), np.dstack([image[..., 0]] * 3))
+    np.testing.assert_array_equal(as_rgb(image[..., :1]), np.dstack([image[..., 0]] * 3))
+    np.testing.assert_array_equal(as_rgb(image.astype(np.uint16) * 257), image)
+    np.testing.assert_array_equal(
+        as_rgb(np.dstack([image, np.full((60, 90), 255)]).astype(np.uint8)), image
+    )
+    assert as_rgb(image[:, ::-1]).flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    ("array", "cause"),
+    [
+        (np.zeros((4, 4, 3)), "not float64"),
+        (np.zeros((3, 4, 5), dtype=np.uint8), "has shape"),
+        (np.zeros((1, 4, 5, 3), dtype=np.uint8), "has shape"),
+        (np.zeros((0, 4, 3), dtype=np.uint8), "no pixels"),
+        (np.zeros((1, MAX_SIDE + 1, 3), dtype=np.uint8), "a side over"),
+        ("photo.jpg", "not <U9"),
+        (None, "not object"),
+    ],
+)
+def test_arrays_that_are_no_images(array: object, cause: str) -> None:
+    with pytest.raises(BihrnetError, match=cause):
+        as_rgb(array)
