@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import struct
 import zlib
 from pathlib import Path
@@ -143,6 +144,18 @@ def test_absurd_sizes_are_refused_before_decoding(tmp_path: Path, data: bytes) -
     path.write_bytes(data)
     with pytest.raises(BihrnetError, match="pixels are too many"):
         read_image(path)
+
+
+def test_a_chunk_that_claims_4_gigabytes_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.png"
+    data = bytearray(encoded(picture(), ".png"))
+    place = data.index(b"IDAT") - 4
+    data[place : place + 4] = b"\xff\xff\xff\xf0"
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BihrnetError, match="truncated"):
+        read_image(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # kB
 
 
 @settings(max_examples=150)

@@ -88,7 +88,7 @@ def test_a_model_is_returned_as_it_is() -> None:
 
 def test_unknown_names_say_what_is_known(weights: Path, tmp_path: Path) -> None:
     add_card(weights, "a@one")
-    with pytest.raises(BihrnetError, match=r"no model 'nope': .*\.ckpt, \.pth.*a@one"):
+    with pytest.raises(BihrnetError, match=r"no model 'nope': .*\.bhr, \.ckpt, \.pth.*a@one"):
         bihrnet.load("nope")
     with pytest.raises(BihrnetError, match="there is no such file"):
         bihrnet.load(tmp_path / "missing.ckpt")

@@ -28,6 +28,9 @@ MAX_SIDE = 32766
 #: Suffixes of the image files that are looked for in folders.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
+#: OpenCV 4.11 has these functions in cv2 itself.
+_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
+
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
@@ -145,6 +148,8 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decode(data: bytes, flags: int) -> NDArray[Any] | None:
     """Decoded BGR(A) or grey image; None where OpenCV cannot."""
+    if data.startswith(_PNG) and not _png_is_whole(data):
+        return None
     with quiet_opencv():
         try:
             return cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
@@ -155,12 +160,12 @@ def _decode(data: bytes, flags: int) -> NDArray[Any] | None:
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Silence OpenCV's log about a broken file or camera: the caller says it in one sentence."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    level = _LOGGING.getLogLevel()
+    _LOGGING.setLogLevel(0)
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        _LOGGING.setLogLevel(level)
 
 
 def _declared_size(data: bytes) -> tuple[int, int] | None:
@@ -186,6 +191,17 @@ def _declared_size(data: bytes) -> tuple[int, int] | None:
 def _unpack(layout: str, data: bytes, offset: int) -> tuple[int, int]:
     first, second = struct.unpack_from(layout, data, offset)
     return first, second
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Whether all chunks lie in the file. OpenCV allocates what a chunk claims: up to 4 GB."""
+    offset = len(_PNG)
+    while offset + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, offset)
+        offset += 12 + length
+        if kind == b"IEND":
+            return offset <= len(data)
+    return False
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:

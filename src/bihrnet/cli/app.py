@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bihrnet.cli import demo, doctor, evaluate, info, models, predict, train
+from bihrnet.cli import bench, demo, doctor, evaluate, export, info, models, predict, train
 from bihrnet.errors import BihrnetError
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (predict, demo, train, evaluate, info, models, doctor):
+for module in (predict, demo, train, evaluate, export, info, bench, models, doctor):
     # Each module holds one command, a function of the module's own name.
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,10 @@ from bihrnet.files import replacing
 #: Words for people go to standard error, so that `--json -` leaves standard output to the JSON.
 console = Console(stderr=True)
 
+#: A list of numbers as `json.dumps` spreads it over lines; text cannot match, for its line breaks
+#: are escaped.
+_SPREAD_NUMBERS = re.compile(r"\[\n\s*([-+.\deE,\s]+?)\n\s*\]")
+
 
 def write_json(data: Any, target: str | Path | None) -> None:
     """Write JSON to a file (whole or not at all), to standard output for "-", or nowhere.
@@ -24,7 +29,7 @@ def write_json(data: Any, target: str | Path | None) -> None:
     """
     if target is None:
         return
-    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    text = _pretty(data) + "\n"
     if str(target) == "-":
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -50,3 +55,9 @@ def parse_size(text: str) -> tuple[int, int]:
     if any(side % 32 or not 32 <= side <= 2048 for side in size):
         raise BihrnetError(f"size {text!r}: both sides must be multiples of 32 from 32 to 2048")
     return size
+
+
+def _pretty(data: Any) -> str:
+    """Indented JSON with every list of numbers on one line, a keypoint for instance."""
+    text = json.dumps(data, indent=1, allow_nan=False)
+    return _SPREAD_NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text)

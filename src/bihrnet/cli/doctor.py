@@ -1,0 +1,140 @@
+"""`bihrnet doctor`: what is installed here, and what is missing for what."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bihrnet import __version__
+from bihrnet.cli.output import write_json
+from bihrnet.errors import BihrnetError
+
+#: Optional libraries: what they serve, and the extra that brings them.
+_OPTIONAL = {
+    "onnxruntime": ("person detectors in ONNX files", "detector"),
+    "torch": ("checkpoints and training", "train"),
+    "lightning": ("training", "train"),
+    "scipy": ("the data sets LSP, LSPET and MPII in their .mat files", "train"),
+    "faster-coco-eval": ("COCO and CrowdPose metrics", "train"),
+    "matplotlib": ("learning curves", "train"),
+    "tensorboard": ("TensorBoard logs", "tensorboard"),
+}
+#: These are imported, not just looked up: their binaries may not fit the system.
+_NATIVE = ("onnxruntime", "torch")
+
+
+def doctor(
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the report as JSON; - for stdout.")
+    ] = None,
+) -> None:
+    """Say what is installed here, and what is missing for what."""
+    report = examine()
+    write_json(report, json)
+    if json == "-":
+        return
+    typer.echo(f"bihrnet {report['bihrnet']} in {report['location']}")
+    typer.echo(f"Python {report['python']} on {report['system']}")
+    typer.echo(f"{report['processor']}, {report['cores']} cores usable")
+    typer.echo(f"engine: {_engine_line(report['engine'])}")
+    for name, number in report["libraries"].items():
+        typer.echo(f"  {name:<18}{number or 'missing'}")
+    for gap in report["missing"]:
+        typer.echo(f"missing for {gap['needed_for']}: {gap['install']}{_cause(gap['error'])}")
+    typer.echo(f"bundled models: {', '.join(report['models']) or 'none'}")
+
+
+def examine() -> dict[str, Any]:
+    """The report: versions as text, None for a library that is missing or broken."""
+    import cv2
+    import numpy as np
+
+    from bihrnet.loading import list_models
+
+    libraries: dict[str, str | None] = {"numpy": np.__version__, "opencv": cv2.__version__}
+    missing = []
+    for name, (purpose, extra) in _OPTIONAL.items():
+        libraries[name], error = _version(name)
+        if libraries[name] is None:
+            install = f"pip install 'bihrnet[{extra}]'"
+            missing.append(
+                {"library": name, "needed_for": purpose, "install": install, "error": error}
+            )
+    return {
+        "bihrnet": __version__,
+        "location": str(Path(__file__).parents[1]),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": _usable_cores(),
+        "engine": _engine(),
+        "libraries": libraries,
+        "missing": missing,
+        "models": list_models(),
+    }
+
+
+def _engine() -> dict[str, Any]:
+    """Which kernels of the 1-bit engine run here, and why; "error" where none can."""
+    try:
+        from bihrnet.engine.session import ISA_VARIABLE, available_cores, default_isa, usable_isas
+
+        return {
+            "isa": default_isa(),
+            "usable": usable_isas(),
+            "forced": os.environ.get(ISA_VARIABLE) or None,
+            "threads": available_cores(),
+        }
+    except BihrnetError as error:
+        return {"error": str(error)}
+
+
+def _engine_line(engine: dict[str, Any]) -> str:
+    if "error" in engine:
+        return f"cannot run: {engine['error']}"
+    reason = "forced by BIHRNET_ISA" if engine["forced"] else "the best this processor has"
+    return (
+        f"{engine['isa']} kernels ({reason}; usable: {', '.join(engine['usable'])}), "
+        f"{engine['threads']} threads"
+    )
+
+
+def _version(distribution: str) -> tuple[str | None, str | None]:
+    """Installed version, or None and, where it is installed but broken, the error."""
+    try:
+        number = version(distribution)
+    except PackageNotFoundError:
+        return None, None
+    if distribution in _NATIVE:
+        try:
+            import_module(distribution)
+        except (ImportError, OSError) as error:
+            return None, str(error)
+    return number, None
+
+
+def _cause(error: str | None) -> str:
+    return f" (installed, but: {error})" if error else ""
+
+
+def _processor() -> str:
+    """The model's name; only Linux keeps it where it can simply be read."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int:
+    """Cores that this process may use: containers often grant fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,20 @@
+"""`bihrnet models`: the weights that come with the package."""
+
+from __future__ import annotations
+
+import typer
+
+
+def models() -> None:
+    """List the bundled weights and what was measured; the first is the default."""
+    from bihrnet.loading import model_cards
+
+    cards = model_cards()
+    if not cards:
+        typer.echo("no weights are bundled; name a checkpoint file where a command takes a model")
+    for card in cards:
+        size = card.path.stat().st_size / 1e6
+        metrics = ", ".join(f"{name} {value:g}" for name, value in card.metrics.items())
+        typer.echo(f"{card.name}{'  (default)' if card is cards[0] else ''}")
+        typer.echo(f"  {card.skeleton}, {card.input_size}, {size:.1f} MB, {card.licence}")
+        typer.echo(f"  {card.measured_on}: {metrics}")

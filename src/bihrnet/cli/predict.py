@@ -1,0 +1,52 @@
+"""`bihrnet predict`: poses in images and video, as annotated pictures and JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+#: Where annotated pictures go unless something else is asked for.
+OUT = Path("output")
+
+
+def predict(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Images, videos, folders, globs, or a camera (0, or webcam:0).",
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Bundled name or checkpoint; the bundled default if left out."),
+    ] = None,
+    detector: Annotated[
+        str, typer.Option(help="Where the people are: whole, a boxes .json or a detector .onnx.")
+    ] = "whole",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of the annotated pictures; ./output if --json is not given."
+        ),
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write the poses as JSON; - for stdout.")
+    ] = None,
+) -> None:
+    """Find the poses of the people in images and video.
+
+    A file that cannot be read is named and passed over. Ctrl-C keeps what is done.
+    """
+    from bihrnet.cli.annotation import annotate, check_writable, output_paths
+    from bihrnet.estimate.estimator import PoseEstimator
+    from bihrnet.estimate.sources import find_sources
+
+    if out is None and json is None:
+        out = OUT
+    sources = find_sources(inputs)
+    targets = output_paths(sources, out) if out else {}
+    check_writable(json)
+    annotate(PoseEstimator(model, detector), sources, targets, json)

@@ -1,0 +1,124 @@
+"""Person boxes from a JSON file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from bihrnet.errors import BihrnetError
+from bihrnet.estimate.detectors import MIN_BOX_SCORE
+from bihrnet.estimate.video import Frame
+
+#: COCO's category of people; boxes of other categories are no people.
+PERSON = 1
+
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+_Quad = tuple[_Number, _Number, _Number, _Number]
+_MaybeScored = Annotated[list[_Number], Field(min_length=4, max_length=5)]
+
+
+class _Entry(BaseModel):
+    """A detection, or an annotation, in COCO's format."""
+
+    image_id: int | str
+    bbox: _Quad
+    score: _Number = 1.0
+    category_id: int = PERSON
+    iscrowd: int = 0
+
+
+class _Image(BaseModel):
+    id: int
+    file_name: str
+
+
+class _Annotations(BaseModel):
+    images: list[_Image]
+    annotations: list[_Entry]
+
+
+#: Boxes x, y, width, height and perhaps score, by file name or number of the image.
+_BoxesByImage = dict[str, list[list[float]]]
+
+_DETECTIONS = TypeAdapter(list[_Entry])
+_FILES = TypeAdapter(dict[str, list[_MaybeScored]])
+
+
+class BoxesFile:
+    """Person boxes from a JSON file; a `PersonDetector`.
+
+    Three forms are understood (docs/predict.md):
+
+    - COCO detections, also those of HRNet's person detector: a list of ``{"image_id", "bbox",
+      "score", "category_id"}``, where ``image_id`` is a number or a file name;
+    - COCO annotations: an object with ``images`` and ``annotations``;
+    - ``{"photo.jpg": [[x, y, width, height], [x, y, width, height, score], ...], ...}``.
+
+    An image finds its boxes by its path as it was named, by its file name, or by the number at the
+    end of its name (``000000000785.jpg`` is image 785). A video's boxes hold for all its frames,
+    unless frame N has its own under ``"video.mp4#N"``.
+
+    Args:
+        path: the file.
+        min_score: boxes that score less are left out; boxes without a score score 1.
+
+    Raises:
+        BihrnetError: the file is missing, no JSON or of no known form, or a box in it is empty or
+            not finite; the sentence names the entry.
+    """
+
+    def __init__(self, path: str | Path, min_score: float = MIN_BOX_SCORE) -> None:
+        self._boxes: dict[str, list[list[float]]] = {}
+        for image, boxes in _read_boxes(path).items():
+            for number, box in enumerate(boxes):
+                if min(box[2:4]) <= 0:
+                    raise BihrnetError(f"{path}: {image}, box {number}: {box} is empty")
+            scored = [[*box, 1.0][:5] for box in boxes]
+            self._boxes[image] = [box for box in scored if box[4] >= min_score]
+
+    def __call__(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Boxes (N, 4) and scores (N,) for the frame; none where the file knows none."""
+        keys = [frame.file, Path(frame.file).name]
+        if frame.number is not None:
+            keys = [f"{key}#{frame.number}" for key in keys] + keys
+        if number := re.search(r"(\d+)$", Path(frame.file).stem):
+            keys.append(str(int(number[1])))
+        boxes = next((self._boxes[key] for key in keys if key in self._boxes), [])
+        values = np.array(boxes, dtype=np.float64).reshape(-1, 5)
+        return values[:, :4], values[:, 4]
+
+
+def _read_boxes(path: str | Path) -> _BoxesByImage:
+    try:
+        data = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise BihrnetError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BihrnetError(f"{path}: is no JSON: {error}") from error
+    try:
+        if isinstance(data, list):
+            return _group(_DETECTIONS.validate_python(data), {})
+        if isinstance(data, dict) and "annotations" in data:
+            file = _Annotations.model_validate(data)
+            return _group(file.annotations, {image.id: image.file_name for image in file.images})
+        return _FILES.validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ", ".join(map(str, first["loc"])) or "the file"
+        raise BihrnetError(f"{path}: {place}: {first['msg']}; see docs/predict.md") from error
+
+
+def _group(entries: list[_Entry], names: dict[int | str, str]) -> _BoxesByImage:
+    """People's boxes by image; groups of people that were annotated as one are left out."""
+    boxes: _BoxesByImage = {}
+    for entry in entries:
+        if entry.category_id == PERSON and not entry.iscrowd:
+            image = names.get(entry.image_id, str(entry.image_id))
+            boxes.setdefault(image, []).append([*entry.bbox, entry.score])
+    return boxes

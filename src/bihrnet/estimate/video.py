@@ -1,0 +1,134 @@
+"""Video files and cameras, read and written through OpenCV."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bihrnet.errors import BihrnetError
+from bihrnet.files import replacing
+from bihrnet.images import quiet_opencv
+
+_log = logging.getLogger(__name__)
+
+#: Frame rate of what states none, as some cameras do.
+DEFAULT_FPS = 25.0
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One picture to look at.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        file: where it came from, as the user named it; "" for an array.
+        number: 0-based number in a video, None for a single image.
+    """
+
+    image: NDArray[np.uint8]
+    file: str = ""
+    number: int | None = None
+
+
+class VideoReader:
+    """The frames of a video file or camera, once, in order.
+
+    A file that breaks off gives the frames up to there; a warning of this module's logger says so.
+
+    Args:
+        source: path of a video file, or the index of a camera.
+
+    Attributes:
+        name: the source as text, "webcam:0" for a camera.
+        fps: frames per second.
+        frame_count: frames that the file's header promises; 0 where it does not say, as a camera.
+
+    Raises:
+        BihrnetError: missing or unreadable file, or no such camera.
+    """
+
+    def __init__(self, source: str | Path | int) -> None:
+        camera = isinstance(source, int)
+        self.name = f"webcam:{source}" if isinstance(source, int) else str(source)
+        if not isinstance(source, int) and not Path(source).is_file():
+            raise BihrnetError(f"{source}: there is no such file")
+        with quiet_opencv():
+            self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
+        if not self._capture.isOpened():
+            cause = "there is no such camera" if camera else "it is damaged, empty or no video"
+            raise BihrnetError(f"{self.name}: cannot be opened: {cause}")
+        fps = self._capture.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
+        self.frame_count = 0 if camera else max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame; the file is closed after the last one.
+
+        Raises:
+            BihrnetError: not one frame can be decoded.
+        """
+        number = 0
+        try:
+            while True:
+                done, image = self._capture.read()
+                if not done:
+                    break
+                rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+                yield Frame(np.asarray(rgb, dtype=np.uint8), self.name, number)
+                number += 1
+        finally:
+            self._capture.release()
+        if number == 0:
+            raise BihrnetError(f"{self.name}: not one frame can be decoded")
+        # Some formats state only a duration, so a count may be off by one or by rounding.
+        if self.frame_count - number > max(1, self.frame_count // 100):
+            _log.warning(
+                "%s: breaks off after %d of %d frames", self.name, number, self.frame_count
+            )
+
+
+@contextmanager
+def writing_video(path: str | Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Write an .mp4 file (MPEG-4 Part 2, the one fast codec in every OpenCV wheel).
+
+    Yields a function that appends an (H, W, 3) uint8 RGB frame; all frames have the size of the
+    first, and an odd last row or column is cut off. The file appears whole when the block ends,
+    and not at all when the block raises.
+
+    Args:
+        path: ends in .mp4.
+        fps: frames per second.
+
+    Raises:
+        WriteError: the file cannot be opened, or not every frame arrived in it (a full disk:
+            OpenCV itself keeps silent about that).
+    """
+    writer = cv2.VideoWriter()
+    count = 0
+
+    def write(image: NDArray[np.uint8]) -> None:
+        nonlocal count
+        if count == 0:
+            fourcc = cv2.VideoWriter.fourcc(*"mp4v")
+            size = image.shape[1], image.shape[0]
+            if not writer.open(str(temporary), fourcc, fps, size):
+                raise OSError(0, f"no video of {size[0]}x{size[1]} pixels can be opened there")
+        writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        count += 1
+
+    with replacing(path) as temporary:
+        try:
+            yield write
+        finally:
+            writer.release()
+        with quiet_opencv():
+            arrived = int(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT))
+        if arrived < count:
+            raise OSError(0, f"only {max(arrived, 0)} of {count} frames arrived; is the disk full?")

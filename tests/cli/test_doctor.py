@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bihrnet.cli import doctor
+from bihrnet.cli.app import app
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, ["doctor", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_report_for_people() -> None:
+    text = run()
+    assert f"Python {platform.python_version()}" in text
+    assert "opencv" in text
+    assert "bundled models: " in text
+
+
+def test_report_as_json(tmp_path: Path) -> None:
+    report = json.loads(run("--json", "-"))
+    assert set(report) == {
+        "bihrnet", "location", "python", "system", "processor", "cores", "libraries", "missing",
+        "models",
+    }  # fmt: skip
+    assert report["cores"] >= 1
+    assert report["processor"]
+    run("--json", str(tmp_path / "d.json"))
+    assert json.loads((tmp_path / "d.json").read_text()) == report
+
+
+def test_what_is_missing_or_broken_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_version, real_import = doctor.version, doctor.import_module
+
+    def version(name: str) -> str:
+        if name == "onnxruntime":
+            raise PackageNotFoundError(name)
+        return real_version(name)
+
+    def import_module(name: str) -> object:
+        if name == "torch":
+            raise OSError("libtorch.so: cannot open shared object file")
+        return real_import(name)
+
+    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor, "import_module", import_module)
+    text = run()
+    assert "missing for person detectors in ONNX files: pip install 'bihrnet[detector]'\n" in text
+    assert (
+        "missing for checkpoints, training and evaluation: pip install 'bihrnet[train]' "
+        "(installed, but: libtorch.so: cannot open shared object file)\n"
+    ) in text
+    report = json.loads(run("--json", "-"))
+    assert report["libraries"]["torch"] is None
+    assert [gap["library"] for gap in report["missing"]] == ["onnxruntime", "torch"]

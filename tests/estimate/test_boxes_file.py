@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bihrnet.errors import BihrnetError
+from bihrnet.estimate.boxes_file import BoxesFile
+from bihrnet.estimate.video import Frame
+
+IMAGE = np.zeros((40, 60, 3), dtype=np.uint8)
+
+
+def boxes_of(tmp_path: Path, content: Any, file: str, number: int | None = None) -> list[float]:
+    """x of the boxes that the frame gets: enough to tell them apart."""
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(content))
+    boxes, scores = BoxesFile(path)(Frame(IMAGE, file, number))
+    assert boxes.shape == (len(scores), 4)
+    return boxes[:, 0].tolist()
+
+
+def box(x: float) -> list[float]:
+    return [x, 2, 30, 40]
+
+
+def test_by_file_name(tmp_path: Path) -> None:
+    content = {"a.jpg": [box(1), [*box(2), 0.9], [*box(3), 0.1]], "b/a.jpg": [box(4)]}
+    assert boxes_of(tmp_path, content, "a.jpg") == [1, 2]
+    assert boxes_of(tmp_path, content, "elsewhere/a.jpg") == [1, 2]
+    assert boxes_of(tmp_path, content, "b/a.jpg") == [4]
+    assert boxes_of(tmp_path, content, "c.jpg") == []
+
+
+def test_scores_are_kept_and_default_to_1(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"a.jpg": [box(1), [*box(2), 0.7]]}))
+    assert BoxesFile(path)(Frame(IMAGE, "a.jpg"))[1].tolist() == [1, 0.7]
+    assert BoxesFile(path, min_score=0.8)(Frame(IMAGE, "a.jpg"))[1].tolist() == [1]
+
+
+def test_coco_detections(tmp_path: Path) -> None:
+    content = [
+        {"image_id": 785, "bbox": box(1), "score": 0.99, "category_id": 1},
+        {"image_id": 785, "bbox": box(2), "score": 0.99, "category_id": 18},
+        {"image_id": 785, "bbox": box(3), "score": 0.01, "category_id": 1},
+        {"image_id": "b.jpg", "bbox": box(4), "score": 0.5},
+    ]
+    assert boxes_of(tmp_path, content, "x/000000000785.jpg") == [1]
+    assert boxes_of(tmp_path, content, "COCO_val2014_000000000785.jpg") == [1]
+    assert boxes_of(tmp_path, content, "b.jpg") == [4]
+    assert boxes_of(tmp_path, content, "785.png") == [1]
+    assert boxes_of(tmp_path, content, "786.png") == []
+
+
+def test_coco_annotations(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 7, "file_name": "photo.jpg", "width": 60}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "bbox": box(1), "category_id": 1, "keypoints": [0] * 51},
+            {"id": 2, "image_id": 7, "bbox": box(2), "category_id": 1, "iscrowd": 1},
+        ],
+    }
+    assert boxes_of(tmp_path, content, "photo.jpg") == [1]
+
+
+def test_video_frames(tmp_path: Path) -> None:
+    content = {"v.mp4": [box(1)], "v.mp4#2": [box(2)], "v.mp4#3": []}
+    assert [boxes_of(tmp_path, content, "x/v.mp4", n) for n in range(4)] == [[1], [1], [2], []]
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        ("[", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("3", "the file"),
+        ('{"a.jpg": [[1, 2, 3]]}', r"a\.jpg, 0"),
+        ('{"a.jpg": [[1, 2, 3, 4, 5, 6]]}', r"a\.jpg, 0"),
+        ('{"a.jpg": [[1, 2, "3", 4]]}', r"a\.jpg, 0, 2"),
+        ('{"a.jpg": [[1, 2, NaN, 4]]}', r"a\.jpg, 0, 2: .*finite"),
+        ('{"a.jpg": [[1, 2, 1e999, 4]]}', r"a\.jpg, 0, 2: .*finite"),
+        ('{"a.jpg": [[1, 2, 3, 4], [1, 2, 3, 0]]}', r"a\.jpg, box 1: .* is empty"),
+        ('{"a.jpg": [[1, 2, -3, 4, 0.1]]}', r"a\.jpg, box 0: .* is empty"),
+        ('{"a.jpg": [1, 2, 3, 4]}', r"a\.jpg, 0"),
+        ('[{"bbox": [1, 2, 3, 4]}]', "0, image_id: Field required"),
+        ('[{"image_id": 1, "bbox": [1, 2, 3, null]}]', "0, bbox, 3"),
+        ('{"annotations": [], "images": 3}', "images"),
+    ],
+)
+def test_broken_files_name_the_entry(tmp_path: Path, content: str, cause: str) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text(content)
+    with pytest.raises(BihrnetError, match=cause) as caught:
+        BoxesFile(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_missing_and_binary_files(tmp_path: Path) -> None:
+    with pytest.raises(BihrnetError, match="No such file"):
+        BoxesFile(tmp_path / "missing.json")
+    (tmp_path / "photo.json").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(BihrnetError, match="is no JSON"):
+        BoxesFile(tmp_path / "photo.json")
+
+
+@pytest.mark.parametrize(
+    ("file", "image", "count"),
+    [
+        ("coco/test_coco_det_AP_H_56.json", "000000000785.jpg", 2),
+        ("coco/test_coco.json", "000000000785.jpg", 1),
+        ("crowdpose/test_crowdpose_det_AP_40.json", "106848.jpg", 3),
+        ("crowdpose/test_crowdpose.json", "103319.jpg", 2),
+    ],
+)
+def test_real_files(shared_data: Path, file: str, image: str, count: int) -> None:
+    boxes, _ = BoxesFile(shared_data / "samples" / file)(Frame(IMAGE, image))
+    assert len(boxes) == count
