@@ -1,0 +1,134 @@
+"""`bihrnet info`: how large a network is, and what one image costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bihrnet.cli.output import console, parse_size, write_json
+from bihrnet.errors import BihrnetError
+
+_DEFAULT_JOINTS = 17
+
+
+def info(
+    model: Annotated[
+        str, typer.Argument(help="An architecture, a bundled name, a .bhr or a checkpoint file.")
+    ],
+    size: Annotated[
+        str | None,
+        typer.Option(help="Input, height x width. Default: the file's, else 256x192."),
+    ] = None,
+    joints: Annotated[
+        int | None, typer.Option(help="Keypoints. Default: the file's, else 17.")
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option("--json", help="Write the counts; - for standard output.")
+    ] = None,
+) -> None:
+    """Count parameters, weights and operations of MODEL for one image."""
+    from bihrnet.loading import ENGINE_SUFFIX, model_cards
+
+    bundled = {card.name: card.path for card in model_cards()}
+    path = bundled.get(model, Path(model))
+    count = _count_file if path.suffix.lower() == ENGINE_SUFFIX else _count_network
+    report = {"model": model, **count(path, parse_size(size) if size else None, joints)}
+    console.print(_table(report))
+    write_json(report, json)
+
+
+def _count_file(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:
+    """Counts of a `.bhr` file, without torch."""
+    from bihrnet.engine.counting import count_graph
+    from bihrnet.engine.model_file import read_model
+
+    file = read_model(path)
+    _check_joints(path, joints, len(file.spec.skeleton))
+    size = size or file.spec.input_size
+    real_macs, binary_macs = count_graph(file.graph, file.constants, size)
+    return {
+        "size": list(size),
+        "joints": len(file.spec.skeleton),
+        "params": file.counts["params"],
+        "real_macs": real_macs,
+        "binary_macs": binary_macs,
+        "ops": binary_macs / 64 + real_macs,
+        "binary_weights": file.counts["binary_weights"],
+        "real_weights": file.counts["real_weights"],
+    }
+
+
+def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:
+    """Counts of a checkpoint's network or of an architecture."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise BihrnetError(
+            f"counting {str(path)!r} needs PyTorch, which is missing: pip install 'bihrnet[train]'"
+        ) from None
+
+    from bihrnet.loading import CHECKPOINT_SUFFIXES
+    from bihrnet.nn import architectures, build
+    from bihrnet.nn.checkpoint import read_checkpoint
+    from bihrnet.nn.counting import count
+
+    with torch.device("meta"):  # counting needs shapes only
+        if path.suffix.lower() in CHECKPOINT_SUFFIXES:
+            checkpoint = read_checkpoint(path)
+            _check_joints(path, joints, len(checkpoint.skeleton))
+            joints = len(checkpoint.skeleton)
+            module = build(checkpoint.architecture, joints, **checkpoint.options)
+            size = size or checkpoint.input_size
+        else:
+            joints = _DEFAULT_JOINTS if joints is None else joints
+            module = build(str(path), joints)
+            size = size or architectures()[str(path)].default_size
+        counts = count(module, size)
+    return {
+        "size": list(size),
+        "joints": joints,
+        "params": counts.params,
+        "real_macs": counts.real_macs,
+        "binary_macs": counts.binary_macs,
+        "ops": counts.ops,
+        "binary_weights": counts.binary_weights,
+        "real_weights": counts.real_weights,
+    }
+
+
+def _check_joints(path: Path, asked: int | None, found: int) -> None:
+    if asked not in (None, found):
+        raise BihrnetError(f"{path} has {found} joints, so --joints {asked} cannot be")
+
+
+def _table(report: dict[str, Any]) -> Table:
+    """Counts in the units of both kinds of tables: 10^9, and 2^30 as HRNet's tool has it."""
+    height, width = report["size"]
+    table = Table(title=f"{report['model']}, {height}x{width}, {report['joints']} joints")
+    table.add_column()
+    for unit in ("count", "/ 10⁹", "/ 2³⁰", "megabytes"):
+        table.add_column(unit, justify="right")
+    for label, key in (
+        ("real MACs", "real_macs"),
+        ("binary MACs", "binary_macs"),
+        ("OPs = binary / 64 + real", "ops"),
+    ):
+        value = report[key]
+        table.add_row(
+            label,
+            f"{value:,.0f}",
+            f"{value / 1e9:.3f}",
+            f"{value / 2**30:.3f}",
+        )
+    table.add_section()
+    for label, key, bits in (
+        ("parameters at 32 bits", "params", 32),
+        ("binary weights at 1 bit", "binary_weights", 1),
+        ("real weights at 32 bits", "real_weights", 32),
+    ):
+        value = report[key]
+        table.add_row(label, f"{value:,}", "", "", f"{value * bits / 8e6:.2f}")
+    return table

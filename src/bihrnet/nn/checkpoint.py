@@ -1,0 +1,175 @@
+"""Checkpoints of this project: what trained a network, and its weights.
+
+A file holds ``{"bihrnet": metadata, "state_dict": weights}``. The files of a training run hold more
+beside, their weights carry the prefix "network.", and a moving average of them is preferred. Slim
+files, for passing on, are small (`save_slim_checkpoint`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bihrnet.errors import BihrnetError
+from bihrnet.heatmap_model import ModelSpec
+from bihrnet.nn.registry import build
+from bihrnet.nn.session import TorchSession
+from bihrnet.nn.slim_weights import pack, unpack
+from bihrnet.nn.torch_file import read_torch_file, write_torch_file
+from bihrnet.skeleton import Skeleton
+
+FORMAT = 1
+_TRAINING_PREFIX = "network."
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network as a file describes it.
+
+    Attributes:
+        architecture: name in the registry.
+        options: of the architecture.
+        skeleton: joints of the heatmaps.
+        input_size: (height, width) that it was trained with.
+        recipe: of the training run, as plain values; may be empty.
+        metrics: measured after training, by name.
+        weights: state dict of the network, float32.
+    """
+
+    architecture: str
+    options: dict[str, Any]
+    skeleton: Skeleton
+    input_size: tuple[int, int]
+    recipe: dict[str, Any]
+    metrics: dict[str, float]
+    weights: dict[str, Tensor]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Everything but the weights, as plain values."""
+        return {
+            "format": FORMAT,
+            "architecture": self.architecture,
+            "options": self.options,
+            "skeleton": self.skeleton.to_dict(),
+            "input_size": list(self.input_size),
+            "recipe": self.recipe,
+            "metrics": self.metrics,
+        }
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What the network expects; decoding and flip test are those its metrics come from."""
+        recipe_name = self.recipe.get("name")
+        evaluation = self.recipe.get("evaluation", {})
+        return ModelSpec(
+            name=f"{self.architecture}@{recipe_name}" if recipe_name else self.architecture,
+            skeleton=self.skeleton,
+            input_size=self.input_size,
+            decoding=evaluation.get("decoding", "quarter"),
+            flip_test=evaluation.get("flip_test", True),
+        )
+
+    def build(self) -> torch.nn.Module:
+        """The network with these weights.
+
+        Raises:
+            BihrnetError: the architecture is unknown, or the weights are not its.
+        """
+        with torch.device("meta"):  # no time for random weights that are replaced at once
+            module = build(self.architecture, len(self.skeleton), **self.options)
+        try:
+            module.load_state_dict(self.weights, assign=True)
+        except RuntimeError as error:
+            first = str(error).split("\n\t")[1].strip()
+            raise BihrnetError(
+                f"the weights are not those of {self.architecture}: {first}"
+            ) from None
+        return module
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a training or a slim checkpoint; tensors and plain values only, no code.
+
+    Raises:
+        BihrnetError: the file is missing or broken, no checkpoint of this project, or of a newer
+            version.
+    """
+    content = read_torch_file(path)
+    if not isinstance(content, dict) or not isinstance(content.get("bihrnet"), dict):
+        raise BihrnetError(
+            f"{path}: it does not say which network it holds, so it is no checkpoint of bihrnet; "
+            "weights of other projects can teach or start one (`bihrnet train --teacher`)"
+        )
+    metadata = content["bihrnet"]
+    if metadata.get("format") != FORMAT:
+        raise BihrnetError(
+            f"{path}: its format is {metadata.get('format')!r}; this version reads {FORMAT}"
+        )
+    try:
+        height, width = (int(side) for side in metadata["input_size"])
+        return Checkpoint(
+            architecture=str(metadata["architecture"]),
+            options=dict(metadata["options"]),
+            skeleton=Skeleton.from_dict(metadata["skeleton"]),
+            input_size=(height, width),
+            recipe=dict(metadata["recipe"]),
+            metrics=dict(metadata["metrics"]),
+            weights=_weights(content),
+        )
+    except (KeyError, TypeError, ValueError, BihrnetError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise BihrnetError(f"{path}: broken checkpoint: {reason}") from error
+
+
+def open_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> TorchSession:
+    """A checkpoint as a model that is ready to run.
+
+    Raises:
+        BihrnetError: as `read_checkpoint`, or the weights do not fit the architecture.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        module = checkpoint.build()
+    except BihrnetError as error:
+        raise BihrnetError(f"{path}: {error}") from error
+    return TorchSession(module, checkpoint.spec, device)
+
+
+def save_slim_checkpoint(
+    path: str | Path, module: torch.nn.Module, metadata: Mapping[str, Any], *, half: bool = True
+) -> None:
+    """Write a network for passing on: no optimiser, no history, atomically.
+
+    Args:
+        path: is replaced once the new file is complete.
+        module: the network.
+        metadata: as `Checkpoint.metadata`.
+        half: real-valued weights in half precision and binary ones as bits (`slim_weights.pack`):
+            a quarter of the size of float32 and less, but no base for further training. Otherwise
+            the state dict as it is.
+
+    Raises:
+        BihrnetError: the file cannot be written.
+    """
+    state = module.state_dict()
+    content = pack(module) if half else {name: tensor.cpu() for name, tensor in state.items()}
+    write_torch_file({"bihrnet": dict(metadata), "state_dict": content}, path)
+
+
+def _weights(content: dict[str, Any]) -> dict[str, Tensor]:
+    state = content["bihrnet"].get("ema")
+    if state is None:
+        state = content["state_dict"]
+        if any(name.startswith(_TRAINING_PREFIX) for name in state):
+            state = {
+                name.removeprefix(_TRAINING_PREFIX): tensor
+                for name, tensor in state.items()
+                if name.startswith(_TRAINING_PREFIX)
+            }
+    return unpack(state)

@@ -1,0 +1,89 @@
+"""Parameters and operations of a network, counted layer by layer while it runs on shapes only."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bihrnet.nn.binary import BinaryConv2d
+
+_REAL_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Plain counts for one image. A MAC is one multiply-accumulate.
+
+    Attributes:
+        params: all learned parameters, those of normalisation and activations included.
+        real_macs: of real-valued convolutions, transposed convolutions and linear layers.
+        binary_macs: of binary convolutions.
+        binary_weights: weights of binary convolutions, one bit each when deployed.
+        real_weights: weights and biases of the layers of `real_macs`.
+    """
+
+    params: int
+    real_macs: int
+    binary_macs: int
+    binary_weights: int
+    real_weights: int
+
+    @property
+    def ops(self) -> float:
+        """BOPs / 64 + FLOPs, the measure of Bi-Real Net that BiHRNet's tables use."""
+        return self.binary_macs / 64 + self.real_macs
+
+
+def count(model: nn.Module, size: tuple[int, int]) -> Counts:
+    """Count a network at an input of `size` (height, width); nothing is computed.
+
+    Normalisation, activations, resizing and additions are free, as in the papers' tools. A
+    transposed convolution costs what it does, one MAC per weight and input pixel; HRNet's
+    summary tool takes its output pixels, four times too many.
+    """
+    binary_macs = real_macs = 0
+
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal binary_macs, real_macs
+        macs = _macs(layer, inputs[0], output)
+        if isinstance(layer, BinaryConv2d):
+            binary_macs += macs
+        else:
+            real_macs += macs
+
+    # A copy, so that the caller's model keeps its mode, its hooks and its device.
+    shapes = copy.deepcopy(model).to("meta").eval()
+    layers = [layer for layer in shapes.modules() if isinstance(layer, _REAL_LAYERS)]
+    for layer in layers:
+        layer.register_forward_hook(record)
+    shapes(torch.empty(1, 3, *size, device="meta"))
+
+    return Counts(
+        params=sum(parameter.numel() for parameter in model.parameters()),
+        real_macs=real_macs,
+        binary_macs=binary_macs,
+        binary_weights=_weights(layers, binary=True),
+        real_weights=_weights(layers, binary=False),
+    )
+
+
+def _macs(layer: nn.Module, x: Tensor, y: Tensor) -> int:
+    if isinstance(layer, nn.ConvTranspose2d):
+        return x[:, 0].numel() * layer.weight.numel()
+    if isinstance(layer, nn.Conv2d):
+        return y[:, 0].numel() * layer.weight.numel()
+    assert isinstance(layer, nn.Linear)
+    return y.numel() * layer.in_features
+
+
+def _weights(layers: Sequence[nn.Module], *, binary: bool) -> int:
+    return sum(
+        parameter.numel()
+        for layer in layers
+        if isinstance(layer, BinaryConv2d) == binary
+        for parameter in layer.parameters()
+    )

@@ -1,0 +1,99 @@
+"""Weights made elsewhere: HRNet's and SimpleBaseline's official checkpoints, and mmpose's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bihrnet.errors import BihrnetError
+from bihrnet.nn.torch_file import read_torch_file
+
+ChannelOrder = Literal["rgb", "bgr"]
+
+# What wrappers put before the names of the public code: DataParallel, trainers (ours: "network."),
+# mmpose.
+_PREFIXES = ("module.", "model.", "network.", "backbone.", "keypoint_head.", "head.")
+_HEAD = ("final_layer.", "deconv_layers.")
+
+
+def load_hrnet_weights(
+    model: nn.Module,
+    path: str | Path,
+    *,
+    channel_order: ChannelOrder = "rgb",
+    backbone_only: bool = False,
+) -> None:
+    """Load a public checkpoint into an HRNet or a SimpleBaseline of the same shape.
+
+    Accepted are state dicts with the names of the official code, as they are or under
+    "state_dict", with the prefixes of DataParallel ("module.") and of trainers ("model."), and
+    mmpose's ("backbone.", "keypoint_head.", "head."). Half precision is widened.
+
+    Args:
+        model: takes the weights; it must need exactly what the file holds.
+        path: the file.
+        channel_order: of the pixels that the weights were trained on. The official checkpoints and
+            mmpose's take RGB, as networks here do. For "bgr" the input channels of the first
+            convolution are reversed, which makes the network equal on RGB input, provided that it
+            was trained with the mean and deviation of ImageNet in the same order as its channels.
+        backbone_only: leave the head as it is and ignore what else the file holds: for ImageNet
+            checkpoints, and for poses with other joints.
+
+    Raises:
+        BihrnetError: the file cannot be read, or names or shapes do not fit; the sentence shows
+            the first of them.
+    """
+    found = {_plain(name): tensor for name, tensor in _state_dict(path).items()}
+    wanted = {_plain(name): tensor for name, tensor in model.state_dict(keep_vars=True).items()}
+    if backbone_only:
+        wanted = {name: value for name, value in wanted.items() if not name.startswith(_HEAD)}
+    else:
+        _refuse(path, "has weights that the network lacks", sorted(found.keys() - wanted.keys()))
+    # Old checkpoints lack the counters of BatchNorm, which nothing here uses.
+    missing = {name for name in wanted.keys() - found.keys() if not name.endswith("_tracked")}
+    _refuse(path, "lacks weights that the network needs", sorted(missing))
+    _refuse(
+        path,
+        "has weights of another shape",
+        [
+            f"{name} is {_size(found[name])}, not {_size(tensor)}"
+            for name, tensor in wanted.items()
+            if name in found and found[name].shape != tensor.shape
+        ],
+    )
+    if channel_order == "bgr":
+        found["conv1.weight"] = found["conv1.weight"].flip(1)
+    with torch.no_grad():
+        for name in wanted.keys() & found.keys():
+            wanted[name].copy_(found[name])
+
+
+def _state_dict(path: str | Path) -> dict[str, Tensor]:
+    content = read_torch_file(path)
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if isinstance(content, dict):
+        tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+        if tensors:
+            return tensors
+    raise BihrnetError(f"{path}: there are no weights in it")
+
+
+def _plain(name: str) -> str:
+    """Name of a weight in the official code."""
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return name
+
+
+def _refuse(path: str | Path, reason: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise BihrnetError(f"{path} {reason}: {', '.join(names[:3])}{more}")
+
+
+def _size(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "one number"

@@ -1,0 +1,125 @@
+"""Registry of architectures: a name leads to one decorated function."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pydantic
+from torch import nn
+
+from bihrnet.errors import BihrnetError
+
+Builder = Callable[..., nn.Module]
+_B = TypeVar("_B", bound=Builder)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network that can be built by name, without weights.
+
+    Attributes:
+        name: for instance "bihrnet-w32".
+        description: one line for tables.
+        binary: whether it holds binary convolutions.
+        builder: called as ``builder(joints, **fixed, **options)``.
+        fixed: keyword arguments that tell this architecture from others of the same builder.
+        default_size: (height, width) of the input that papers usually state counts for.
+    """
+
+    name: str
+    description: str
+    binary: bool
+    builder: Builder
+    fixed: dict[str, Any]
+    default_size: tuple[int, int] = (256, 192)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options that `build` accepts, with their defaults: the builder's other keywords."""
+        return {name: parameter.default for name, parameter in self._parameters().items()}
+
+    def build(self, joints: int, **options: Any) -> nn.Module:
+        """The network with fresh weights; see `bihrnet.nn.build`."""
+        if joints < 1:
+            raise BihrnetError(f"{self.name} needs at least one joint, not {joints}")
+        parameters = self._parameters()
+        for name, value in options.items():
+            if name not in parameters:
+                raise BihrnetError(
+                    f"{self.name} has no option {name!r}{_near(name, parameters)}; "
+                    f"it has {', '.join(sorted(parameters)) or 'none'}"
+                )
+            try:
+                pydantic.TypeAdapter(parameters[name].annotation).validate_python(
+                    value, strict=True
+                )
+            except pydantic.ValidationError as error:
+                reason = error.errors()[0]["msg"]
+                raise BihrnetError(f"{self.name}: {name}={value!r}: {reason}") from None
+        return self.builder(joints, **self.fixed, **options)
+
+    def _parameters(self) -> dict[str, inspect.Parameter]:
+        signature = inspect.signature(self.builder, eval_str=True)
+        return {
+            name: parameter
+            for name, parameter in signature.parameters.items()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and name not in self.fixed
+        }
+
+
+_ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def register(
+    name: str, description: str, *, binary: bool = False, **fixed: Any
+) -> Callable[[_B], _B]:
+    """Make a builder known under `name`; stack the decorator for variants of one builder.
+
+    The builder takes the number of joints and keyword-only options with defaults and types;
+    `fixed` binds those that define this variant, the others are the user's options.
+    """
+
+    def decorate(builder: _B) -> _B:
+        if name in _ARCHITECTURES:
+            raise ValueError(f"architecture {name!r} is registered twice")
+        _ARCHITECTURES[name] = Architecture(name, description, binary, builder, fixed)
+        return builder
+
+    return decorate
+
+
+def architectures() -> dict[str, Architecture]:
+    """All architectures by name, in alphabetical order."""
+    return dict(sorted(_ARCHITECTURES.items()))
+
+
+def build(architecture: str, joints: int, **options: Any) -> nn.Module:
+    """A network with fresh weights.
+
+    Args:
+        architecture: a name in `architectures()`.
+        joints: number of heatmaps K.
+        options: see `Architecture.options`.
+
+    Returns:
+        A module that maps (N, 3, h, w) float RGB images, normalised with ImageNet's mean and
+        standard deviation, h and w multiples of 32, to (N, K, h/4, w/4) heatmaps.
+
+    Raises:
+        BihrnetError: unknown architecture or option, or an option's value that does not fit.
+    """
+    if architecture not in _ARCHITECTURES:
+        raise BihrnetError(
+            f"no architecture {architecture!r}{_near(architecture, _ARCHITECTURES)}; "
+            f"known: {', '.join(sorted(_ARCHITECTURES))}"
+        )
+    return _ARCHITECTURES[architecture].build(joints, **options)
+
+
+def _near(name: str, known: dict[str, Any]) -> str:
+    matches = difflib.get_close_matches(name, known, n=2)
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
