@@ -41,14 +41,34 @@ def add_card(weights: Path, name: str, default: bool = False) -> None:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained weights in a real file."""
+    """Weights, random but for their shapes, in a real file."""
+    import torch
+
     from bihrnet.nn import build
     from bihrnet.nn.checkpoint import Checkpoint, save_slim_checkpoint
 
+    torch.manual_seed(0)
+    network = build("bihrnet-w16", len(LSP))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            # With all biases 0 many values lie on a threshold, where rounding decides the sign.
+            torch.nn.init.normal_(module.bias, std=0.1)
     path = tmp_path_factory.mktemp("model") / "net.ckpt"
     recipe = {"name": "none"}
     metadata = Checkpoint("bihrnet-w16", {}, LSP, (64, 64), recipe, {}, {}).metadata
-    save_slim_checkpoint(path, build("bihrnet-w16", len(LSP)), metadata)
+    save_slim_checkpoint(path, network, metadata)
+    return path
+
+
+@pytest.fixture(scope="module")
+def engine_file(checkpoint: Path) -> Path:
+    """The same weights for the engine."""
+    from bihrnet.engine.model_file import write_model
+    from bihrnet.export.bhr import to_bhr
+    from bihrnet.nn.checkpoint import open_checkpoint
+
+    path = checkpoint.with_suffix(".bhr")
+    write_model(to_bhr(open_checkpoint(checkpoint)), path)
     return path
 
 
@@ -61,14 +81,25 @@ def test_checkpoint_becomes_a_model(checkpoint: Path) -> None:
     assert heatmaps.dtype == np.float32
 
 
-def test_bundled_weights_open_by_name_and_by_default(weights: Path, checkpoint: Path) -> None:
+def test_engine_file_becomes_a_model_like_its_checkpoint(
+    checkpoint: Path, engine_file: Path
+) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+    model, reference = bihrnet.load(engine_file), bihrnet.load(checkpoint)
+    assert model.spec == reference.spec
+    heatmaps, expected = model(crops), reference(crops)
+    # A sign within rounding of its threshold may differ; tests/export looks at parity closely.
+    assert np.corrcoef(heatmaps.ravel(), expected.ravel())[0, 1] > 0.999
+
+
+def test_bundled_weights_open_by_name_and_by_default(weights: Path, engine_file: Path) -> None:
     for name in ("a@one", "b@two", "c@three"):
         add_card(weights, name, default=name == "b@two")
-        (weights / f"{name.replace('@', '__')}.ckpt").symlink_to(checkpoint)
+        (weights / f"{name.replace('@', '__')}.bhr").symlink_to(engine_file)
     assert bihrnet.list_models() == ["b@two", "a@one", "c@three"]
     card = loading.model_cards()[0]
     assert card.metrics == {"PCKh@0.5": 12.5, "PCK@0.2": 8.25}
-    assert card.path == weights / "b__two.ckpt"
+    assert card.path == weights / "b__two.bhr"
     assert bihrnet.load().spec.skeleton == LSP
     assert bihrnet.load("c@three").spec.skeleton == LSP
 
@@ -107,7 +138,7 @@ def test_missing_torch_is_one_sentence(checkpoint: Path, monkeypatch: pytest.Mon
 
 
 def test_bundled_weights_are_in_order() -> None:
-    """Of what this installation really brings: every card has its checkpoint."""
+    """Of what this installation really brings: every card has its file."""
     for card in loading.model_cards():
         assert card.path.is_file()
         assert card.metrics

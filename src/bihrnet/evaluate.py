@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bihrnet.crop import Crop
 from bihrnet.data.people import PeopleDataset, Person
 from bihrnet.errors import BihrnetError
-from bihrnet.heatmap import Decoding, decode, flip_merge
+from bihrnet.heatmap import Decoding, decode_in_images, flip_merge
 from bihrnet.heatmap_model import HeatmapModel
 from bihrnet.metrics.coco import coco_results, evaluate_keypoints
 from bihrnet.metrics.coco_files import EvaluationProtocol, read_ground_truth
@@ -173,13 +173,11 @@ def predict_dataset(
         if flip_test:
             mirrored = model(np.ascontiguousarray(pixels[:, :, ::-1]))
             heatmaps = flip_merge(heatmaps, mirrored, spec.skeleton.flip_permutation)
-        coordinates, scores = decode(heatmaps, decoding)
-        if not np.isfinite(scores).all():
+        found = decode_in_images(heatmaps, crops, decoding, spec.stride)
+        if not np.isfinite(found).all():
             raise BihrnetError(f"{spec.name} gives heatmaps that are not finite")
-        for crop, points, peaks in zip(crops, coordinates * spec.stride, scores, strict=True):
-            predictions[done, :, :2] = crop.to_image(points)
-            predictions[done, :, 2] = peaks
-            done += 1
+        predictions[done : done + len(found)] = found
+        done += len(found)
         if progress is not None:
             progress(done, len(people))
     return predictions

@@ -6,11 +6,14 @@ name says otherwise; multiply by the stride for input pixels, then `Crop.to_imag
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from bihrnet.crop import Crop
 
 Decoding = Literal["quarter", "dark"]
 
@@ -84,6 +87,25 @@ def decode(heatmaps: FloatArray, method: Decoding = "quarter") -> tuple[FloatArr
     else:
         coordinates += _newton_step(_log_blurred(heatmaps), coordinates)
     return coordinates, scores
+
+
+def decode_in_images(
+    heatmaps: FloatArray, crops: Sequence[Crop], method: Decoding, stride: int = 4
+) -> FloatArray:
+    """`decode`, and on to the images that the crops were cut from.
+
+    Args:
+        heatmaps: (N, K, height, width).
+        crops: N, one for each person.
+        method: as in `decode`.
+        stride: input pixels per heatmap pixel.
+
+    Returns:
+        (N, K, 3): x, y in image pixels, score.
+    """
+    coordinates, scores = decode(heatmaps, method)
+    points = [crop.to_image(place * stride) for crop, place in zip(crops, coordinates, strict=True)]
+    return np.concatenate([points, scores[..., None]], axis=2).astype(np.float32)
 
 
 def flip_merge(

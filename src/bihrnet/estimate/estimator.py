@@ -13,7 +13,7 @@ from bihrnet.crop import Crop
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.detectors import PersonDetector, check_boxes, open_detector
 from bihrnet.estimate.video import Frame, VideoReader
-from bihrnet.heatmap import decode
+from bihrnet.heatmap import decode_in_images
 from bihrnet.heatmap_model import HeatmapModel
 from bihrnet.images import as_rgb, read_image
 from bihrnet.loading import load
@@ -118,12 +118,10 @@ class PoseEstimator:
                 for box in boxes[start : start + self.batch_size]
             ]
             heatmaps = self.model(np.stack([crop.warp(image) for crop in crops]))
-            coordinates, scores = decode(heatmaps, spec.decoding)
-            if not np.isfinite(scores).all():
+            found = decode_in_images(heatmaps, crops, spec.decoding, spec.stride)
+            if not np.isfinite(found).all():
                 raise BihrnetError(f"model {spec.name!r} gives heatmaps that are not finite")
-            for index, crop in enumerate(crops):
-                points = crop.to_image(coordinates[index] * spec.stride)
-                keypoints[start + index] = np.column_stack([points, scores[index]])
+            keypoints[start : start + len(found)] = found
         return keypoints
 
     def _distinct(self, poses: list[Pose]) -> list[Pose]:
