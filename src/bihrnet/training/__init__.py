@@ -1,1 +1,1 @@
-"""Losses, distillation, recipes and the training run, on Lightning."""
+"""Training: losses, distillation, recipes, and runs that survive being killed."""

@@ -1,0 +1,91 @@
+"""The people that a recipe names, for training and for validation."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+from typing import overload
+
+from bihrnet.data import load_dataset
+from bihrnet.data.people import PeopleDataset, Person
+from bihrnet.data.top_down import TopDownDataset
+from bihrnet.errors import BihrnetError
+from bihrnet.training.recipe import DataSection
+
+_DRAWN = "synthetic"
+
+
+def load_training_data(section: DataSection, root: Path | None, seed: int) -> TopDownDataset:
+    """Augmented samples of all datasets in `train`, one after the other.
+
+    Args:
+        section: of the recipe.
+        root: folder of the dataset; where the recipe names several on disk, the folder that holds
+            one folder for each, named as the dataset. Not needed for `synthetic`, which is drawn
+            with the joints of the others.
+        seed: of the augmentation.
+
+    Raises:
+        BihrnetError: no folder given, data that cannot be read, or unlike skeletons.
+    """
+    on_disk = [_load(section, name, root, "train") for name in section.train if name != _DRAWN]
+    parts = list(on_disk)
+    if _DRAWN in section.train:
+        skeleton = on_disk[0].skeleton if on_disk else None
+        parts.append(load_dataset(_DRAWN, split="train", skeleton=skeleton))
+    first = parts[0]
+    for part in parts[1:]:
+        if part.skeleton != first.skeleton:
+            raise BihrnetError(
+                f"{first.name} ({first.skeleton.name}) and {part.name} ({part.skeleton.name}) have "
+                "different skeletons and cannot be trained on together"
+            )
+    people = first.people if len(parts) == 1 else _Chain([part.people for part in parts])
+    name = "+".join(part.name for part in parts)
+    together = PeopleDataset(name, first.split, first.skeleton, people)
+    return TopDownDataset(together, section.input_size, section.sigma, section.augmentation, seed)
+
+
+def load_validation_data(section: DataSection, root: Path | None) -> TopDownDataset:
+    """Samples of `val`, each person's own crop."""
+    if section.val == _DRAWN:
+        drawn = load_dataset(_DRAWN)
+        # Every evaluation looks at each person three times; they are small enough to keep.
+        dataset = replace(drawn, people=list(drawn.people))
+    else:
+        dataset = _load(section, section.val, root, None)
+    return TopDownDataset(dataset, section.input_size, section.sigma)
+
+
+def _load(section: DataSection, name: str, root: Path | None, split: str | None) -> PeopleDataset:
+    if root is None:
+        raise BihrnetError(f"the recipe needs {name}: give its folder with --data")
+    several = len({*section.train, section.val} - {_DRAWN}) > 1
+    return load_dataset(name, root / name if several else root, split=split)
+
+
+class _Chain(Sequence[Person]):
+    """Several sequences one after the other; people that are drawn lazily stay lazy."""
+
+    def __init__(self, parts: Sequence[Sequence[Person]]) -> None:
+        self._parts = parts
+        self._ends = list(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> Person: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Person]: ...
+    def __getitem__(self, index: int | slice) -> Person | list[Person]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(index)
+        part = bisect_right(self._ends, position)
+        return self._parts[part][position - (self._ends[part - 1] if part else 0)]

@@ -1,0 +1,183 @@
+"""The Lightning module: what happens to one batch, in training and in validation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from bihrnet.data.people import PeopleDataset
+from bihrnet.errors import BihrnetError
+from bihrnet.evaluate import score_predictions
+from bihrnet.heatmap import decode, flip_merge
+from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.training.batches import Batch
+from bihrnet.training.checkpoint import random_states, restore_random_states
+from bihrnet.training.distillation import Teacher, distillation_loss, heatmap_kl
+from bihrnet.training.ema import MovingAverage
+from bihrnet.training.losses import POSE_LOSSES
+from bihrnet.training.optimisation import build_optimiser, learning_rate_factor
+from bihrnet.training.recipe import Recipe
+
+CHECKPOINT_FORMAT = 1
+#: Input pixels per heatmap pixel, of every architecture here.
+STRIDE = 4
+
+
+class PoseTraining(pl.LightningModule):
+    """Trains a heatmap network by a recipe, with or without a teacher.
+
+    Args:
+        recipe: the run.
+        network: (N, 3, h, w) normalised crops -> (N, K, h/4, w/4) heatmaps.
+        steps_per_epoch: optimiser steps of one epoch.
+        validation: people that every evaluation runs on; their skeleton is the run's.
+        teacher: as the recipe's `teacher` section asks.
+    """
+
+    _mean: Tensor
+    _std: Tensor
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        network: nn.Module,
+        steps_per_epoch: int,
+        validation: PeopleDataset,
+        teacher: Teacher | None = None,
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.steps_per_epoch = steps_per_epoch
+        #: Of the last evaluation: metrics as `bihrnet evaluate` names them, and "val_loss".
+        self.metrics: dict[str, float] = {}
+        self._validation = validation
+        self._teacher = teacher
+        self._average = MovingAverage(network, recipe.ema_decay) if recipe.ema_decay else None
+        self._pose_loss = POSE_LOSSES[recipe.loss]
+        self._predicted: list[tuple[int, NDArray[np.float32]]] = []
+        self._validation_loss = 0.0
+        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
+        self.register_buffer("_mean", 255 * mean[:, None, None], persistent=False)
+        self.register_buffer("_std", 255 * std[:, None, None], persistent=False)
+
+    def setup(self, stage: str) -> None:
+        """Move what is not a submodule to the device of this process."""
+        device = self.trainer.strategy.root_device
+        if self._teacher is not None:
+            self._teacher.to(device)
+        if self._average is not None:
+            self._average.network.to(device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Loss of one batch; with a teacher also its parts "pose" and "kl", detached."""
+        crops = self._normalised(batch["crop"])
+        heatmaps = self.network(crops).float()
+        pose = self._pose_loss(heatmaps, batch["target"], batch["weight"])
+        if self._teacher is None or self.recipe.teacher is None:
+            return {"loss": pose}
+        kl = heatmap_kl(heatmaps, self._teacher(crops), batch["weight"])
+        loss = distillation_loss(pose, kl, self.recipe.teacher.balance)
+        return {"loss": loss, "pose": pose.detach(), "kl": kl.detach()}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by the recipe; stop before a loss that is not a number reaches the weights.
+
+        The gradients were summed over processes before, so all processes stop together.
+        """
+        limit = self.recipe.clip_gradients or float("inf")
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
+        if not torch.isfinite(norm):
+            raise BihrnetError(
+                f"the loss or its gradient became {norm.item()} at step {self.global_step + 1} "
+                f"(epoch {self.current_epoch + 1})"
+            )
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, then let the moving average follow."""
+        step = self.global_step
+        super().optimizer_step(*args, **kwargs)
+        if self._average is not None:
+            self._average.update(self.network, step)
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the predictions of the last evaluation."""
+        self._predicted, self._validation_loss = [], 0.0
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Collect keypoints, in image pixels, and the sum of the pose loss over samples."""
+        network = self._average.network if self._average is not None else self.network
+        crops = self._normalised(batch["crop"])
+        heatmaps = network(crops).float()
+        loss = self._pose_loss(heatmaps, batch["target"], batch["weight"])
+        self._validation_loss += loss.item() * len(crops)
+        maps = heatmaps.cpu().numpy()
+        if self.recipe.evaluation.flip_test:
+            mirrored = network(crops.flip(3)).float().cpu().numpy()
+            maps = flip_merge(maps, mirrored, self._validation.skeleton.flip_permutation)
+        points, scores = decode(maps, self.recipe.evaluation.decoding)
+        for index, place, score in zip(batch["index"].tolist(), points, scores, strict=True):
+            crop = self._validation.people[index].crop(self.recipe.data.input_size)
+            keypoints = np.column_stack([crop.to_image(place * STRIDE), score])
+            self._predicted.append((index, keypoints.astype(np.float32)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Gather all processes' keypoints and score them; every process ends with the metrics."""
+        shares: list[Any] = [(self._predicted, self._validation_loss)]
+        if self.trainer.world_size > 1:
+            shares *= self.trainer.world_size
+            torch.distributed.all_gather_object(shares, (self._predicted, self._validation_loss))
+        predicted = {index: keypoints for share, _ in shares for index, keypoints in share}
+        ordered = np.stack([predicted[index] for index in range(len(self._validation))])
+        loss = sum(loss for _, loss in shares) / len(self._validation)
+        scores = score_predictions(self._validation, ordered)
+        self.metrics = {"val_loss": loss, **scores.metrics}
+        self._predicted = []
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser and per-step schedule of the recipe."""
+        optimiser = build_optimiser(self.network, self.recipe.optimiser)
+        factor = learning_rate_factor(
+            self.recipe.schedule, self.recipe.epochs, self.steps_per_epoch
+        )
+        schedule = {"scheduler": LambdaLR(optimiser, factor), "interval": "step"}
+        return {"optimizer": optimiser, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what makes the file a model of its own, and the random states."""
+        content: dict[str, Any] = {
+            "format": CHECKPOINT_FORMAT,
+            "architecture": self.recipe.architecture,
+            "options": self.recipe.options,
+            "skeleton": self._validation.skeleton.to_dict(),
+            "input_size": list(self.recipe.data.input_size),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "metrics": self.metrics,
+        }
+        if self._average is not None:
+            content["ema"] = self._average.network.state_dict()
+        checkpoint["bihrnet"] = content
+        checkpoint["random_states"] = random_states()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what `on_save_checkpoint` added."""
+        self.metrics = dict(checkpoint["bihrnet"]["metrics"])
+        if self._average is not None:
+            self._average.network.load_state_dict(checkpoint["bihrnet"]["ema"])
+        restore_random_states(checkpoint["random_states"])
+
+    def _normalised(self, crops: Tensor) -> Tensor:
+        """(N, h, w, 3) uint8 RGB -> (N, 3, h, w) float, channels last in memory."""
+        return (crops.permute(0, 3, 1, 2).float() - self._mean) / self._std

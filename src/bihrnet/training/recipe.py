@@ -1,0 +1,131 @@
+"""The recipe: everything that decides what a training run computes, as one validated schema.
+
+What only decides where and how fast it runs (folders, devices, worker processes) is not part of a
+recipe: the same recipe gives the same run on any machine.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from typing_extensions import Self
+
+from bihrnet.data.augmentation import Augmentation
+from bihrnet.heatmap import Decoding
+from bihrnet.nn.pretrained import ChannelOrder
+from bihrnet.training.losses import LossName
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+def _size(value: Any) -> Any:
+    """Sides of the short form: "256x192" gives ["256", "192"]."""
+    return value.lower().split("x") if isinstance(value, str) else value
+
+
+Side = Annotated[int, Field(ge=32, le=2048, multiple_of=32)]
+Size = Annotated[tuple[Side, Side], BeforeValidator(_size)]
+Names = Annotated[
+    list[str],
+    Field(min_length=1),
+    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+]
+
+
+class Section(BaseModel):
+    """Base of all parts: unknown keys are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSection(Section):
+    """What is learnt from and what is judged on."""
+
+    train: Names
+    val: str
+    input_size: Size
+    sigma: Annotated[float, Field(gt=0)]
+    augmentation: Augmentation = Augmentation()
+
+
+class TeacherSection(Section):
+    """The network whose heatmaps are imitated; leaving the section out trains without one."""
+
+    architecture: str
+    options: dict[str, Any] = {}
+    checkpoint: str | None = None
+    channels: ChannelOrder = "rgb"
+    balance: Probability = 0.5
+
+
+class OptimiserSection(Section):
+    """Adam as in HRNet unless said otherwise. Latent weights of binary layers never decay."""
+
+    name: Literal["adam", "adamw", "rmsprop"] = "adam"
+    lr: Annotated[float, Field(gt=0)]
+    latent_lr_factor: Annotated[float, Field(gt=0)] = 1.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ScheduleSection(Section):
+    """Learning rate over time: linear warm-up, then steps at epochs or a cosine down to 0."""
+
+    name: Literal["multistep", "cosine"]
+    milestones: list[Annotated[int, Field(gt=0)]] = []
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _steps_have_milestones(self) -> Self:
+        if self.name == "multistep" and not self.milestones:
+            raise ValueError("a multistep schedule needs milestones")
+        if self.milestones != sorted(set(self.milestones)):
+            raise ValueError("milestones must rise")
+        return self
+
+
+class EvaluationSection(Section):
+    """How the run is judged while it trains."""
+
+    metric: str
+    every: Annotated[int, Field(ge=1)] = 1
+    flip_test: bool = True
+    decoding: Decoding = "quarter"
+
+
+class Recipe(Section):
+    """One training run. docs/training.md tells every key.
+
+    `name` tells apart the recipes of one architecture: "lspet-128x128" makes of `bihrnet-w32` the
+    weights `bihrnet-w32@lspet-128x128`.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    architecture: str
+    options: dict[str, Any] = {}
+    initialize_from: str | None = None
+    data: DataSection
+    loss: LossName
+    teacher: TeacherSection | None = None
+    optimiser: OptimiserSection
+    schedule: ScheduleSection
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+    precision: Literal["bf16", "fp32"] = "bf16"
+    clip_gradients: Annotated[float, Field(gt=0)] | None = None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    evaluation: EvaluationSection
+
+    @property
+    def model_name(self) -> str:
+        """`architecture@recipe`: of the run's folder and of the weights it yields."""
+        return f"{self.architecture}@{self.name}"
+
+    @model_validator(mode="after")
+    def _last_epoch_is_evaluated(self) -> Self:
+        if self.epochs % self.evaluation.every:
+            raise ValueError("epochs must be a multiple of evaluation.every")
+        return self

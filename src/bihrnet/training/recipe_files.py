@@ -1,0 +1,149 @@
+"""Recipes as YAML: finding, inheritance, overrides from the command line, clear refusals."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from bihrnet.errors import BihrnetError
+from bihrnet.training.recipe import Recipe
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: Inside the package where it is installed, beside `src` in a checkout.
+_FOLDERS = (_PACKAGE / "recipes", _PACKAGE.parents[1] / "recipes")
+#: Recipes that others extend; they name no architecture and cannot be trained.
+_BASE_PREFIX = "base-"
+
+
+def bundled_recipes() -> dict[str, Path]:
+    """Name -> file of every recipe that comes with the package."""
+    folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
+    if folder is None:
+        return {}
+    files = sorted(folder.glob("*.yaml"))
+    return {file.stem: file for file in files if not file.stem.startswith(_BASE_PREFIX)}
+
+
+def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by path or bundled name.
+
+    Args:
+        source: a YAML file, or the name of a bundled recipe.
+        overrides: "key=value" with dots into sections, as "optimiser.lr=3e-3"; values are YAML.
+
+    Raises:
+        BihrnetError: no such recipe, broken YAML, an unknown key or a value out of range.
+    """
+    path = _find(str(source))
+    fields = _read(path)
+    if "extends" in fields:
+        base = path.parent / str(fields.pop("extends"))
+        if not base.is_file():
+            raise BihrnetError(f"{path}: extends {base.name}, which is not beside it")
+        inherited = _read(base)
+        if "extends" in inherited:
+            raise BihrnetError(f"{base}: a recipe that is extended cannot itself extend another")
+        fields = _merge(inherited, fields)
+    fields.setdefault("name", path.stem.rpartition("@")[2])
+    for override in overrides:
+        fields = _merge(fields, _parse_override(override))
+    return parse_recipe(fields, str(path))
+
+
+def parse_recipe(fields: Mapping[str, Any], source: str) -> Recipe:
+    """Validate a mapping; `source` names it in the sentence of a `BihrnetError`."""
+    try:
+        return Recipe.model_validate(fields)
+    except ValidationError as error:
+        raise BihrnetError(f"{source}: {_first_mistake(error)}") from error
+    except BihrnetError as error:  # of Augmentation
+        raise BihrnetError(f"{source}: {error}") from error
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The whole recipe as YAML, defaults included; `load_recipe` reads it back unchanged."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, width=100)
+
+
+def _find(source: str) -> Path:
+    path = Path(source)
+    if path.is_file():
+        return path
+    known = bundled_recipes()
+    if source in known:
+        return known[source]
+    near = difflib.get_close_matches(path.stem, known, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"bundled: {', '.join(known)}"
+    raise BihrnetError(f"no recipe {source!r}; {hint}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise BihrnetError(f"{path}: cannot be read as YAML: {reason}") from error
+    if not isinstance(fields, dict):
+        raise BihrnetError(f"{path}: a recipe is a mapping of keys to values")
+    return fields
+
+
+def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`change` over `base`; sections are merged key by key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = _merge(old, value)
+        merged[key] = value
+    return merged
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise BihrnetError(f"{override!r} is not of the form key=value, as optimiser.lr=0.003")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BihrnetError(f"{override!r}: the value is not valid YAML") from error
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _first_mistake(error: ValidationError) -> str:
+    """One clause: the key, what is wrong with it, and what would be right."""
+    mistake = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        *parents, last = (str(part) for part in mistake["loc"])
+        known = _keys_of(Recipe, parents)
+        near = difflib.get_close_matches(last, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known there: {', '.join(known)}"
+        return f"unknown key {key!r}; {hint}"
+    if mistake["type"] == "missing":
+        return f"key {key!r} is missing"
+    message = mistake["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}, not {mistake['input']!r}" if key else message
+
+
+def _keys_of(section: type, path: Sequence[str]) -> list[str]:
+    for part in path:
+        hint = get_type_hints(section)[part]
+        section = next(item for item in (*get_args(hint), hint) if _is_section(item))
+    fields = getattr(section, "model_fields", None)
+    return (
+        list(fields) if fields is not None else [field.name for field in dataclass_fields(section)]
+    )
+
+
+def _is_section(item: Any) -> bool:
+    return is_dataclass(item) or (isinstance(item, type) and issubclass(item, BaseModel))

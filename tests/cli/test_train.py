@@ -1,0 +1,90 @@
+"""`bihrnet train`: arguments, sentences, exit codes. Whole runs: tests/training/test_run.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bihrnet.cli import app as cli
+from bihrnet.errors import BihrnetError
+from bihrnet.training import run
+from bihrnet.training.recipe import Recipe
+
+DISTILLING, PLAIN = "bihrnet-w32@lspet-128x128", "hrnet-w32@lspet-128x128"
+
+
+class Call:
+    """Stands in for the run and keeps what it was asked to do."""
+
+    recipe: Recipe
+    data: Path | None
+    options: dict
+
+    def __call__(self, recipe: Recipe, data: Path | None, **options: object) -> None:
+        self.recipe, self.data, self.options = recipe, data, options
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Call:
+    call = Call()
+    monkeypatch.setattr(run, "train", call)
+    return call
+
+
+def invoke(*arguments: str) -> int:
+    return CliRunner().invoke(cli.app, ["train", *arguments], catch_exceptions=False).exit_code
+
+
+def test_options_and_overrides_reach_the_run(call):
+    arguments = "--data d --out o --resume --devices 2 --nodes 3 --workers 0 --tensorboard"
+    code = invoke(PLAIN, *arguments.split(), "optimiser.lr=3e-3", "epochs=2", "name=mine")
+    assert code == 0
+    assert call.recipe.model_name == "hrnet-w32@mine"
+    assert (call.recipe.optimiser.lr, call.recipe.epochs) == (0.003, 2)
+    assert call.data == Path("d")
+    assert call.options == {
+        "out": Path("o"),
+        "resume": True,
+        "devices": 2,
+        "nodes": 3,
+        "workers": 0,
+        "tensorboard": True,
+    }
+
+
+def test_the_teacher_is_part_of_the_recipe(call):
+    assert invoke(DISTILLING, "--teacher", "a: b.ckpt", "teacher.channels=bgr") == 0
+    assert call.recipe.teacher.checkpoint == "a: b.ckpt"
+    assert call.recipe.teacher.channels == "bgr"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([PLAIN, "--teacher", "t.ckpt"], "has no teacher section"),
+        ([PLAIN, "epoch=3"], "unknown key 'epoch'; did you mean epochs"),
+        (["bihrnet-w23@lspet-128x128"], "no recipe 'bihrnet-w23@lspet-128x128'; did you mean"),
+        ([PLAIN, "precision=int1"], "precision: Input should be 'bf16' or 'fp32'"),
+    ],
+)
+def test_mistakes_are_one_sentence(call, arguments, sentence):
+    with pytest.raises(BihrnetError, match=sentence):
+        invoke(*arguments)
+
+
+def test_a_stopped_run_exits_as_ctrl_c_does(monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "train", stop)
+    assert invoke(PLAIN) == 130
+
+
+def test_a_recipe_may_be_a_file(call, tmp_path):
+    path = tmp_path / "mine.yaml"
+    source = Path(__file__).parents[2] / "recipes" / "base-lspet.yaml"
+    path.write_text(f"{source.read_text()}\narchitecture: hrnet-w16\nloss: bce\n")
+    assert invoke(str(path)) == 0
+    assert call.recipe.model_name == "hrnet-w16@mine"

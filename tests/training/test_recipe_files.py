@@ -1,0 +1,130 @@
+"""Recipes as files: inheritance, overrides, and that every bundled one can be built."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tiny_run import tiny_recipe
+
+from bihrnet import nn
+from bihrnet.data import SPLITS
+from bihrnet.errors import BihrnetError
+from bihrnet.skeleton import COCO, LSP, MPII
+from bihrnet.training.recipe_files import bundled_recipes, dump_recipe, load_recipe
+
+BUNDLED = bundled_recipes()
+JOINTS = {"coco": len(COCO), "mpii": len(MPII), "lspet": len(LSP), "synthetic": len(LSP)}
+METRICS = {"coco": "AP", "mpii": "PCKh@0.5", "lspet": "PCKh@0.5", "synthetic": "PCKh@0.5"}
+
+
+def write(path: Path, **changes: object) -> Path:
+    fields = tiny_recipe().model_dump(mode="json")
+    del fields["name"]
+    path.write_text(yaml.safe_dump({**fields, **changes}))
+    return path
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_bundled_recipe_can_be_built(name):
+    recipe = load_recipe(name)
+    assert recipe.model_name == name
+    (dataset,) = set(recipe.data.train)
+    assert dataset in SPLITS
+    assert recipe.evaluation.metric == METRICS[recipe.data.val]
+    assert recipe.teacher is None or recipe.teacher.checkpoint is None
+    assert recipe.initialize_from is None or "/" not in recipe.initialize_from
+    assert not recipe.options
+    check_network(recipe.architecture, JOINTS[dataset])
+    if recipe.teacher is not None:
+        check_network(recipe.teacher.architecture, JOINTS[dataset])
+
+
+@cache
+def check_network(architecture: str, joints: int) -> None:
+    with torch.device("meta"):
+        network = nn.build(architecture, joints).eval()
+        assert network(torch.empty(1, 3, 64, 96)).shape == (1, joints, 16, 24)
+
+
+def test_bundled_recipes_say_which_row_they_stand_for():
+    assert len(BUNDLED) > 20
+    for path in BUNDLED.values():
+        assert path.read_text().startswith("# "), path
+
+
+def test_a_dumped_recipe_reads_back_unchanged(tmp_path):
+    for name in BUNDLED:
+        recipe = load_recipe(name)
+        path = tmp_path / "again.yaml"
+        path.write_text(dump_recipe(recipe))
+        assert load_recipe(path) == recipe
+
+
+def test_a_recipe_extends_another(tmp_path):
+    write(tmp_path / "base.yaml", epochs=7)
+    (tmp_path / "child.yaml").write_text(
+        "extends: base.yaml\noptimiser: {name: adamw}\nloss: mse\n"
+    )
+    recipe = load_recipe(tmp_path / "child.yaml")
+    assert (recipe.name, recipe.epochs, recipe.loss) == ("child", 7, "mse")
+    assert (recipe.optimiser.name, recipe.optimiser.lr) == ("adamw", 0.01)
+
+
+def test_inheritance_has_one_level(tmp_path):
+    write(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    (tmp_path / "c.yaml").write_text("extends: b.yaml\n")
+    with pytest.raises(BihrnetError, match=r"b\.yaml.* cannot itself extend"):
+        load_recipe(tmp_path / "c.yaml")
+
+
+def test_a_missing_base_is_named(tmp_path):
+    (tmp_path / "a.yaml").write_text("extends: nowhere.yaml\n")
+    with pytest.raises(BihrnetError, match=r"a\.yaml: extends nowhere\.yaml"):
+        load_recipe(tmp_path / "a.yaml")
+
+
+def test_overrides_reach_into_sections_and_are_yaml(tmp_path):
+    path = write(tmp_path / "a.yaml")
+    recipe = load_recipe(
+        path,
+        [
+            "optimiser.lr=3e-3",
+            "data.input_size=64x96",
+            "clip_gradients=null",
+            "data.augmentation.scale=0.1",
+            "teacher={architecture: hrnet-w32}",
+            "name=other",
+        ],
+    )
+    assert recipe.optimiser.lr == 0.003
+    assert recipe.data.input_size == (64, 96)
+    assert recipe.clip_gradients is None
+    assert recipe.data.augmentation.scale == 0.1
+    assert recipe.data.augmentation.rotation == 30
+    assert recipe.teacher is not None
+    assert recipe.name == "other"
+
+
+@pytest.mark.parametrize("override", ["epochs", "=3", "optimiser..lr=1", "epochs=[1"])
+def test_malformed_overrides_are_refused(tmp_path, override):
+    with pytest.raises(BihrnetError, match=r"key=value|not valid YAML"):
+        load_recipe(write(tmp_path / "a.yaml"), [override])
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "", "a: \x00"])
+def test_what_is_no_recipe_is_named(tmp_path, text):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(BihrnetError, match=r"a\.yaml: ") as caught:
+        load_recipe(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_gets_a_suggestion():
+    with pytest.raises(BihrnetError, match="hrnet-w32@lspet-128x128"):
+        load_recipe("hrnet-w23@lspet-128x128")
