@@ -1,0 +1,173 @@
+// The Python module bihrnet.engine._native. Arrays are copied in when a network is described;
+// running it touches no Python object and holds no lock of the interpreter.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstring>
+#include <stdexcept>
+#include <utility>
+
+#include "engine.h"
+#include "isa.h"
+#include "network.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace bihrnet {
+namespace {
+
+template <class T>
+using Array = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+using FloatArray = Array<float>;
+
+std::vector<float> floats(const FloatArray& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
+template <class T>
+ConvInfo conv_info(Dot dot, const Array<T>& weight, int stride, int pad_y, int pad_x,
+                   const FloatArray& scale, const FloatArray& shift,
+                   std::vector<float> zero_points) {
+  if (weight.ndim() != 4) throw std::invalid_argument("weights of a convolution have four sides");
+  ConvInfo conv{dot, int(weight.shape(1)), int(weight.shape(2)), stride, pad_y, pad_x};
+  conv.weights.resize(weight.size() * sizeof(T));
+  std::memcpy(conv.weights.data(), weight.data(), conv.weights.size());
+  conv.scale = floats(scale);
+  conv.shift = floats(shift);
+  conv.zero_points = std::move(zero_points);
+  return conv;
+}
+
+ElementType element_type(const std::string& name) {
+  if (name == "f32") return ElementType::real;
+  if (name == "bits") return ElementType::bits;
+  if (name == "u8") return ElementType::bytes;
+  throw std::invalid_argument("there is no element type '" + name + "'");
+}
+
+void run(Engine& engine, const nb::ndarray<const std::uint8_t, nb::ndim<4>, nb::c_contig>& images,
+         const nb::ndarray<float, nb::ndim<4>, nb::c_contig>& heatmaps) {
+  const TensorInfo& in = engine.input();
+  const TensorInfo& out = engine.output();
+  const auto has = [](const auto& array, std::size_t count, int a, int b, int c) {
+    return array.shape(0) == count && array.shape(1) == std::size_t(a) &&
+           array.shape(2) == std::size_t(b) && array.shape(3) == std::size_t(c);
+  };
+  const std::size_t count = images.shape(0);
+  if (!has(images, count, in.height, in.width, 3) ||
+      !has(heatmaps, count, out.channels, out.height, out.width)) {
+    throw std::invalid_argument("images or heatmaps have the wrong shape");
+  }
+  const nb::gil_scoped_release free_python;
+  engine.run(images.data(), int(count), heatmaps.data());
+}
+
+std::vector<double> measure(Engine& engine,
+                            const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig>& image,
+                            int runs) {
+  const TensorInfo& in = engine.input();
+  if (image.shape(0) != std::size_t(in.height) || image.shape(1) != std::size_t(in.width) ||
+      image.shape(2) != 3) {
+    throw std::invalid_argument("the image has the wrong shape");
+  }
+  const nb::gil_scoped_release free_python;
+  return engine.measure(image.data(), runs);
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+  m.doc() = "The C++ half of the engine. Use bihrnet.engine.session.EngineSession.";
+  m.attr("LANES") = kLanes;
+  m.def("usable_isas", &usable_isas, "Instruction sets that can run here, the best first.");
+
+  m.def(
+      "check_isa", [](const std::string& name) { return std::string(kernels(name).name); }, "name"_a,
+      "The name back, or a ValueError whose sentence says why it cannot run here.");
+
+  nb::class_<Network>(m, "Network", "A network as it is described, op by op.")
+      .def(nb::init<>())
+      .def(
+          "tensor",
+          [](Network& network, const std::string& type, int height, int width, int channels,
+             float inverse_scale, int zero_point) {
+            return network.tensor(element_type(type), height, width, channels, inverse_scale,
+                                  zero_point);
+          },
+          "type"_a, "height"_a, "width"_a, "channels"_a, "inverse_scale"_a = 1.0f,
+          "zero_point"_a = 0)
+      .def(
+          "conv_real",
+          [](Network& network, int input, const Array<float>& weight, int stride, int pad_y,
+             int pad_x, const FloatArray& scale, const FloatArray& shift, const FloatArray& zero_points) {
+            network.conv(input,
+                         conv_info(Dot::real, weight, stride, pad_y, pad_x, scale, shift,
+                                   floats(zero_points)));
+          },
+          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a, "zero_points"_a)
+      .def(
+          "conv_bytes",
+          [](Network& network, int input, const Array<std::int8_t>& weight, int stride, int pad_y,
+             int pad_x, const FloatArray& scale, const FloatArray& shift, const FloatArray& zero_points) {
+            network.conv(input,
+                         conv_info(Dot::bytes, weight, stride, pad_y, pad_x, scale, shift,
+                                   floats(zero_points)));
+          },
+          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a, "zero_points"_a)
+      .def(
+          "conv_binary",
+          [](Network& network, int input, const Array<std::uint64_t>& weight, int stride, int pad_y,
+             int pad_x, const FloatArray& scale, const FloatArray& shift) {
+            network.conv(input, conv_info(Dot::binary, weight, stride, pad_y, pad_x, scale, shift,
+                                          {}));
+          },
+          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a)
+      .def("load", &Network::load, "input"_a, "upsample"_a)
+      .def("step_add", &Network::step_add, "tensor"_a, "channel"_a, "upsample"_a)
+      .def("step_multiply", &Network::step_multiply, "tensor"_a)
+      .def(
+          "step_scale",
+          [](Network& network, const FloatArray& scale) { network.step_scale(floats(scale)); },
+          "scale"_a)
+      .def(
+          "step_shift",
+          [](Network& network, const FloatArray& shift) { network.step_shift(floats(shift)); },
+          "shift"_a)
+      .def("step_relu", &Network::step_relu)
+      .def(
+          "step_prelu",
+          [](Network& network, const FloatArray& slope) { network.step_prelu(floats(slope)); },
+          "slope"_a)
+      .def("step_sigmoid", &Network::step_sigmoid)
+      .def("step_store", &Network::step_store, "tensor"_a, "channel"_a)
+      .def(
+          "step_store_bits",
+          [](Network& network, int tensor, int channel, const FloatArray& threshold) {
+            network.step_store_bits(tensor, channel, floats(threshold));
+          },
+          "tensor"_a, "channel"_a, "threshold"_a)
+      .def("step_store_mean", &Network::step_store_mean, "tensor"_a, "channel"_a)
+      .def("ends", &Network::ends, "input"_a, "output"_a);
+
+  nb::class_<Engine>(m, "Engine", "A network that is ready to run.")
+      .def(
+          "__init__",
+          [](Engine* self, const Network& network, const std::string& isa, int threads) {
+            if (network.output() < 0) throw std::invalid_argument("the network has no ends");
+            if (threads < 1 || threads > 256) {
+              throw std::invalid_argument("the number of threads is not within 1 and 256");
+            }
+            new (self) Engine(network, kernels(isa), threads);
+          },
+          "network"_a, "isa"_a, "threads"_a)
+      .def("run", &run, "images"_a, "heatmaps"_a)
+      .def("measure", &measure, "image"_a, "runs"_a)
+      .def_prop_ro("isa", &Engine::isa)
+      .def_prop_ro("threads", &Engine::threads)
+      .def_prop_ro("arena_bytes", &Engine::arena_bytes);
+}
+
+}  // namespace bihrnet

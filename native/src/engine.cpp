@@ -1,0 +1,209 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <limits>
+
+namespace bihrnet {
+namespace {
+
+// Pieces of work per thread and op: enough that a thread that is held up delays the others little.
+constexpr int kPiecesPerThread = 4;
+
+std::size_t padded(int channels) { return round_up(std::size_t(channels), kLanes); }
+
+}  // namespace
+
+Engine::Engine(const Network& network, const KernelTable& kernels, int threads)
+    : network_(network),
+      kernels_(kernels),
+      plan_(plan_memory(network_)),
+      arena_(plan_.bytes),
+      ops_(network_.ops().size()),
+      pool_(threads) {
+  for (std::size_t number = 0; number < ops_.size(); ++number) prepare(number);
+}
+
+void Engine::prepare(std::size_t number) {
+  ReadyOp& op = ops_[number];
+  op.info = &network_.ops()[number];
+  prepare_steps(op, number);
+  op.epilogue = {op.steps.data(), int(op.steps.size()), op.info->channels, op.info->width};
+  if (op.info->kind == OpKind::conv) prepare_conv(op);
+}
+
+Step Engine::tensor_step(StepKind kind, int tensor, int channel) const {
+  const TensorInfo& info = network_.tensors()[std::size_t(tensor)];
+  const Placement& placement = plan_.tensors[std::size_t(tensor)];
+  Step step{kind};
+  step.data = address(placement);
+  step.row_pitch = placement.row_pitch;
+  step.pixel_pitch = placement.pixel_pitch;
+  if (info.type == ElementType::bits) {
+    step.bit_offset = channel;
+  } else {
+    step.data += std::size_t(channel) * (info.type == ElementType::real ? sizeof(float) : 1);
+  }
+  step.inverse_scale = info.inverse_scale;
+  step.zero_point = info.zero_point;
+  return step;
+}
+
+void Engine::prepare_steps(ReadyOp& op, std::size_t number) {
+  if (op.info->kind == OpKind::load) {
+    op.steps.push_back(tensor_step(StepKind::add, op.info->input, 0));
+    op.steps.back().upsample_shift = op.info->upsample_shift;
+  }
+  for (std::size_t i = 0; i < op.info->steps.size(); ++i) {
+    const StepInfo& info = op.info->steps[i];
+    Step step{info.kind};
+    if (info.kind == StepKind::row_sum) {
+      step.data = arena_.data() + plan_.row_sums[number][i];
+      step.row_pitch = std::ptrdiff_t(padded(op.info->channels) * sizeof(float));
+    } else if (info.tensor >= 0) {
+      step = tensor_step(info.kind, info.tensor, info.channel);
+      step.upsample_shift = info.upsample_shift;
+      const int channels = network_.tensors()[std::size_t(info.tensor)].channels;
+      const bool repeats = info.kind == StepKind::add && op.info->channels > channels;
+      if (repeats) step.tensor_blocks = channels / kLanes;
+      if (info.kind == StepKind::multiply) step.channel_values = reinterpret_cast<float*>(step.data);
+    }
+    if (!info.channel_values.empty()) {
+      op.values.push_back(info.channel_values);
+      op.values.back().resize(padded(op.info->channels), 0.0f);
+      step.channel_values = op.values.back().data();
+    }
+    op.steps.push_back(step);
+  }
+}
+
+void Engine::prepare_conv(ReadyOp& op) {
+  const ConvInfo& conv = op.info->conv;
+  const TensorInfo& input = network_.tensors()[std::size_t(op.info->input)];
+  const bool image = conv.dot == Dot::real && input.type == ElementType::bytes;
+  const Placement& placement =
+      image ? plan_.real_image : plan_.tensors[std::size_t(op.info->input)];
+  op.weights = pack_weights(conv, int(placement.pixel_pitch), kernels_);
+  op.scale = kernel_scale(conv);
+  op.offsets = offset_table(conv, input, op.info->height, op.info->width);
+  for (const Group& group : op.weights.groups) {
+    ConvTask task{};
+    task.input =
+        address(placement) - conv.pad_y * placement.row_pitch - conv.pad_x * placement.pixel_pitch;
+    task.tap_row = placement.row_pitch;
+    task.output_row = conv.stride * placement.row_pitch;
+    task.output_pixel = conv.stride * placement.pixel_pitch;
+    task.kernel_rows = op.weights.kernel_rows;
+    task.run_words = op.weights.run_words;
+    task.tail_mask = op.weights.tail_mask;
+    task.weights = op.weights.words.data() + group.offset;
+    task.first_block = group.first_block;
+    task.scale = op.scale.data();
+    task.offsets = op.offsets.offsets.data();
+    task.row_offsets = op.offsets.row_offsets.data();
+    task.column_offsets = op.offsets.column_offsets.data();
+    task.epilogue = op.epilogue;
+    op.groups.push_back(task);
+  }
+}
+
+void Engine::run(const std::uint8_t* images, int count, float* heatmaps) {
+  const std::lock_guard<std::mutex> turn(running_);
+  const auto image_size = std::size_t(input().height) * std::size_t(input().width) * 3;
+  const auto output_size = std::size_t(output().height) * std::size_t(output().width) *
+                           std::size_t(output().channels);
+  for (int i = 0; i < count; ++i) {
+    read_image(images + std::size_t(i) * image_size);
+    for (std::size_t number = 0; number < ops_.size(); ++number) run_op(number);
+    write_heatmaps(heatmaps + std::size_t(i) * output_size);
+  }
+}
+
+std::vector<double> Engine::measure(const std::uint8_t* image, int runs) {
+  using Clock = std::chrono::steady_clock;
+  const std::lock_guard<std::mutex> turn(running_);
+  std::vector<double> shortest(ops_.size(), std::numeric_limits<double>::infinity());
+  for (int i = 0; i < runs; ++i) {
+    read_image(image);
+    for (std::size_t number = 0; number < ops_.size(); ++number) {
+      const auto start = Clock::now();
+      run_op(number);
+      const std::chrono::duration<double> elapsed = Clock::now() - start;
+      shortest[number] = std::min(shortest[number], elapsed.count());
+    }
+  }
+  return shortest;
+}
+
+void Engine::read_image(const std::uint8_t* image) {
+  const std::size_t row_bytes = std::size_t(input().width) * 3;
+  const Placement& bytes = plan_.tensors[std::size_t(network_.input())];
+  for (int y = 0; y < input().height; ++y) {
+    const std::uint8_t* row = image + std::size_t(y) * row_bytes;
+    std::memcpy(address(bytes) + y * bytes.row_pitch, row, row_bytes);
+    if (plan_.has_real_image) {
+      const Placement& real = plan_.real_image;
+      auto* floats = reinterpret_cast<float*>(address(real) + y * real.row_pitch);
+      for (std::size_t i = 0; i < row_bytes; ++i) floats[i] = float(row[i]);
+    }
+  }
+}
+
+void Engine::write_heatmaps(float* heatmaps) const {
+  const Placement& placement = plan_.tensors[std::size_t(network_.output())];
+  const int width = output().width;
+  const std::ptrdiff_t plane = std::ptrdiff_t(output().height) * width;
+  for (int y = 0; y < output().height; ++y) {
+    const auto* row = reinterpret_cast<const float*>(address(placement) + y * placement.row_pitch);
+    for (int joint = 0; joint < output().channels; ++joint) {
+      float* out = heatmaps + joint * plane + std::ptrdiff_t(y) * width;
+      for (int x = 0; x < width; ++x) out[x] = row[x * output().channels + joint];
+    }
+  }
+}
+
+void Engine::run_op(std::size_t number) {
+  ReadyOp& op = ops_[number];
+  const int height = op.info->height;
+  const int groups = std::max(1, int(op.groups.size()));
+  const int pieces = pool_.threads() == 1 ? 1 : kPiecesPerThread * pool_.threads();
+  const int chunks = std::clamp(pieces / groups, 1, height);
+  const auto begin = [&](int chunk) { return int(std::int64_t(height) * chunk / chunks); };
+
+  if (op.info->kind == OpKind::conv) {
+    // Groups outermost, so that a group's weights stay in the cache for all rows.
+    const auto& kernels = kernels_.conv[std::size_t(op.info->conv.dot)];
+    pool_.run(groups * chunks, [&](int item) {
+      const auto group = std::size_t(item / chunks);
+      const int chunk = item % chunks;
+      kernels[op.weights.groups[group].log2_blocks](op.groups[group], begin(chunk),
+                                                    begin(chunk + 1));
+    });
+  } else {
+    pool_.run(chunks, [&](int chunk) { kernels_.map(op.epilogue, begin(chunk), begin(chunk + 1)); });
+  }
+  compute_means(number);
+}
+
+void Engine::compute_means(std::size_t number) const {
+  const ReadyOp& op = ops_[number];
+  for (std::size_t i = 0; i < op.info->steps.size(); ++i) {
+    const StepInfo& step = op.info->steps[i];
+    if (step.kind != StepKind::row_sum) continue;
+    const Placement& placement = plan_.tensors[std::size_t(step.tensor)];
+    float* mean = reinterpret_cast<float*>(address(placement)) + step.channel;
+    const auto* sums = reinterpret_cast<const float*>(arena_.data() + plan_.row_sums[number][i]);
+    const std::size_t pitch = padded(op.info->channels);
+    const float share = 1.0f / (float(op.info->height) * float(op.info->width));
+    std::fill_n(mean, op.info->channels, 0.0f);
+    for (int y = 0; y < op.info->height; ++y) {
+      for (std::size_t c = 0; c < std::size_t(op.info->channels); ++c) {
+        mean[c] += sums[std::size_t(y) * pitch + c];
+      }
+    }
+    for (int c = 0; c < op.info->channels; ++c) mean[c] *= share;
+  }
+}
+
+}  // namespace bihrnet

@@ -1,0 +1,67 @@
+// A network made ready for one instruction set: weights packed, memory planned, every address known.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "memory.h"
+#include "network.h"
+#include "packing.h"
+#include "plan.h"
+#include "thread_pool.h"
+
+namespace bihrnet {
+
+class Engine {
+ public:
+  // Throws std::invalid_argument where the network cannot run.
+  Engine(const Network& network, const KernelTable& kernels, int threads);
+
+  // images: (count, height, width, 3) bytes, RGB; heatmaps: (count, joints, height, width) floats.
+  // Several threads may call; they take turns.
+  void run(const std::uint8_t* images, int count, float* heatmaps);
+
+  // Shortest time of each op over some runs on one image, in seconds.
+  std::vector<double> measure(const std::uint8_t* image, int runs);
+
+  const TensorInfo& input() const { return network_.tensors()[std::size_t(network_.input())]; }
+  const TensorInfo& output() const { return network_.tensors()[std::size_t(network_.output())]; }
+  const char* isa() const { return kernels_.name; }
+  int threads() const { return pool_.threads(); }
+  std::size_t arena_bytes() const { return plan_.bytes; }
+
+ private:
+  // An op as it runs. Pointers lead into this object's other members and into the arena.
+  struct ReadyOp {
+    const OpInfo* info;
+    std::vector<std::vector<float>> values;  // of steps, padded to whole blocks
+    std::vector<Step> steps;
+    Epilogue epilogue{};
+    // Convolutions:
+    PackedWeights weights;
+    std::vector<float> scale;
+    OffsetTable offsets;
+    std::vector<ConvTask> groups;
+  };
+
+  void prepare(std::size_t number);
+  void prepare_steps(ReadyOp& op, std::size_t number);
+  void prepare_conv(ReadyOp& op);
+  Step tensor_step(StepKind kind, int tensor, int channel) const;
+  std::uint8_t* address(const Placement& placement) const { return arena_.data() + placement.origin; }
+
+  void read_image(const std::uint8_t* image);
+  void write_heatmaps(float* heatmaps) const;
+  void run_op(std::size_t number);
+  void compute_means(std::size_t number) const;
+
+  const Network network_;
+  const KernelTable& kernels_;
+  const Plan plan_;
+  AlignedMemory arena_;
+  std::vector<ReadyOp> ops_;
+  ThreadPool pool_;
+  std::mutex running_;
+};
+
+}  // namespace bihrnet

@@ -1,0 +1,128 @@
+// One direct convolution for all three kinds of dot product (see ConvTask in types.h).
+//
+// A tile is P output pixels x G blocks of 16 output channels. Its sums stay in registers for the
+// whole kernel window: every step loads G vectors of weights once, broadcasts one activation word
+// per pixel, and needs no horizontal addition.
+#pragma once
+
+#include "epilogue.h"
+
+namespace bihrnet {
+namespace {
+
+template <class D, int P, int G>
+[[gnu::always_inline]] inline void accumulate_word(typename D::Sum (&sum)[P][G],
+                                                   const std::uint8_t* const (&pixel)[P],
+                                                   std::ptrdiff_t offset,
+                                                   const std::uint8_t* weights,
+                                                   std::uint32_t mask) {
+  constexpr int kVector = D::kPlanes * kLanes * 4;
+  typename D::Weights w[G];
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) w[g] = D::weights(weights + g * kVector);
+#pragma GCC unroll 12
+  for (int p = 0; p < P; ++p) {
+    typename D::Word x = D::word(pixel[p] + offset);
+    if (mask != 0) x = D::masked(x, mask);
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) D::accumulate(sum[p][g], w[g], x);
+  }
+}
+
+// Empties narrow counters that are full.
+template <class D, int P, int G>
+[[gnu::always_inline]] inline void make_room(typename D::Sum (&sum)[P][G], int& room) {
+  if (room > 0) return;
+  for (int p = 0; p < P; ++p) {
+    for (int g = 0; g < G; ++g) D::flush(sum[p][g]);
+  }
+  room = D::kFlushWords;
+}
+
+template <class D, int P, int G>
+[[gnu::always_inline]] inline void accumulate(typename D::Sum (&sum)[P][G], const ConvTask& task,
+                                              const std::uint8_t* input) {
+  constexpr int kStride = G * D::kPlanes * kLanes * 4;
+  const std::uint8_t* weights = task.weights;
+  [[maybe_unused]] int room = D::kFlushWords;  // words until narrow counters may overflow
+  for (int row = 0; row < task.kernel_rows; ++row, input += task.tap_row) {
+    const std::uint8_t* pixel[P];
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p) pixel[p] = input + p * task.output_pixel;
+    const std::ptrdiff_t run = std::ptrdiff_t(task.run_words) * 4;
+    for (std::ptrdiff_t offset = 0; offset < run;) {
+      std::ptrdiff_t stop = run;
+      if constexpr (D::kFlushWords != 0) {
+        make_room<D, P, G>(sum, room);
+        if (stop > offset + room * 4) stop = offset + room * 4;
+        room -= int(stop - offset) / 4;
+      }
+      for (; offset < stop; offset += 4, weights += kStride) {
+        accumulate_word<D, P, G>(sum, pixel, offset, weights, 0);
+      }
+    }
+    if (task.tail_mask != 0) {
+      if constexpr (D::kFlushWords != 0) {
+        make_room<D, P, G>(sum, room);
+        --room;
+      }
+      accumulate_word<D, P, G>(sum, pixel, run, weights, task.tail_mask);
+      weights += kStride;
+    }
+  }
+}
+
+template <class D, int P, int G>
+inline void conv_rows(const ConvTask& task, int begin, int end) {
+  const int block = task.first_block;
+  for (int y = begin; y < end; ++y) {
+    const std::uint8_t* row = task.input + y * task.output_row;
+    const float* offsets = task.offsets + task.row_offsets[y] + block * kLanes;
+    for (int x = 0; x < task.epilogue.width; x += P) {
+      typename D::Sum sum[P][G];
+#pragma GCC unroll 12
+      for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) sum[p][g] = D::zero();
+      }
+      accumulate<D, P, G>(sum, task, row + x * task.output_pixel);
+
+      Floats v[P][G];
+#pragma GCC unroll 4
+      for (int g = 0; g < G; ++g) {
+        const Floats scale = load(task.scale + (block + g) * kLanes);
+#pragma GCC unroll 12
+        for (int p = 0; p < P; ++p) {
+          const float* offset = offsets + task.column_offsets[x + p] + g * kLanes;
+          v[p][g] = multiply_add(D::value(sum[p][g]), scale, load(offset));
+        }
+      }
+      const int left = task.epilogue.width - x;
+      run_steps<P, G>(v, task.epilogue, Place{y, x, left < P ? left : P, block});
+    }
+  }
+}
+
+// Pixels computed for a row of `width` when it is cut into tiles of `tile`.
+inline int covered(int width, int tile) { return (width + tile - 1) / tile * tile; }
+
+// Widths of feature maps are multiples of 6 (48, 24, 12) or of 4 (64, 32, 16, 8), so every kernel
+// exists for two tiles, and the one that wastes less is taken; where both fit, the first.
+template <class D, int First, int Second, int G>
+void conv(const ConvTask& task, int begin, int end) {
+  static_assert(First <= kMaxTile && Second <= kMaxTile);
+  const int width = task.epilogue.width;
+  if (covered(width, First) <= covered(width, Second)) {
+    conv_rows<D, First, G>(task, begin, end);
+  } else {
+    conv_rows<D, Second, G>(task, begin, end);
+  }
+}
+
+// Layout of weights that needs no change.
+inline void keep_words(const std::uint32_t* words, std::uint32_t* planes) {
+  for (int lane = 0; lane < kLanes; ++lane) planes[lane] = words[lane];
+}
+
+}  // namespace
+}  // namespace bihrnet

@@ -1,0 +1,244 @@
+// Runs an op's steps on a tile of P pixels x G blocks of 16 channels that sits in registers.
+//
+// The switch is taken once per step and tile, not once per vector, so it costs next to nothing, and
+// one routine serves every combination of residuals, activations and stores.
+//
+// Like conv.h and map.h, this file is included behind one of the simd_*.h, and written in its terms.
+#pragma once
+
+#include <cmath>
+
+#include "types.h"
+
+namespace bihrnet {
+namespace {
+
+// Where a tile lies in the op's output.
+struct Place {
+  int y;
+  int x;
+  int pixels;  // of the tile that lie inside the row
+  int block;   // first block of channels
+};
+
+[[gnu::noinline]] void sigmoid(float* values, int count) {
+  for (int i = 0; i < count; ++i) values[i] = 1.0f / (1.0f + std::exp(-values[i]));
+}
+
+// Only for a handful of values per image (gates), so one by one. The tile goes through memory and is
+// read back whole: were any of it alive across the call, it would live in memory in every step.
+template <int P, int G>
+[[gnu::always_inline]] inline void sigmoid(Floats (&v)[P][G]) {
+  float values[P * G * kLanes];
+#pragma GCC unroll 12
+  for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) store(values + (p * G + g) * kLanes, v[p][g]);
+  }
+  sigmoid(values, P * G * kLanes);
+#pragma GCC unroll 12
+  for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) v[p][g] = load(values + (p * G + g) * kLanes);
+  }
+}
+
+inline const float* channel_values(const Step& step, int block) {
+  return step.channel_values + block * kLanes;
+}
+
+template <int P, int G>
+[[gnu::always_inline]] inline void add_tensor(Floats (&v)[P][G], const Step& step, Place at) {
+  const std::uint8_t* row = step.data + (at.y >> step.upsample_shift) * step.row_pitch;
+  std::ptrdiff_t channel[G];
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) {
+    const int block = at.block + g;
+    channel[g] = (step.tensor_blocks == 0 ? block : block % step.tensor_blocks) * kLanes;
+  }
+#pragma GCC unroll 12
+  for (int p = 0; p < P; ++p) {
+    const auto* pixel = reinterpret_cast<const float*>(
+        row + ((at.x + p) >> step.upsample_shift) * step.pixel_pitch);
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) v[p][g] = add(v[p][g], load(pixel + channel[g]));
+  }
+}
+
+// Channels in the last block of a tile: 16, or fewer at the end of an op's channels.
+template <int G>
+inline int last_lanes(int channels, Place at) {
+  const int left = channels - (at.block + G - 1) * kLanes;
+  return left < kLanes ? left : kLanes;
+}
+
+template <int P, int G>
+[[gnu::always_inline]] inline void store_floats(const Floats (&v)[P][G], const Step& step, Place at,
+                                                int channels) {
+  std::uint8_t* row = step.data + at.y * step.row_pitch + at.x * step.pixel_pitch +
+                      at.block * kLanes * std::ptrdiff_t(sizeof(float));
+  const int lanes = last_lanes<G>(channels, at);
+#pragma GCC unroll 12
+  for (int p = 0; p < P; ++p) {
+    if (p >= at.pixels) break;
+    auto* pixel = reinterpret_cast<float*>(row + p * step.pixel_pitch);
+#pragma GCC unroll 4
+    for (int g = 0; g < G - 1; ++g) store(pixel + g * kLanes, v[p][g]);
+    if (lanes == kLanes) {
+      store(pixel + (G - 1) * kLanes, v[p][G - 1]);
+    } else {
+      store_lanes(pixel + (G - 1) * kLanes, v[p][G - 1], lanes);
+    }
+  }
+}
+
+// Writes `lanes` bits at bit `offset` of a pixel, leaving its other bits alone.
+inline void store_some_bits(std::uint8_t* pixel, std::uint32_t bits, int offset, int lanes) {
+  const auto shift = std::uint32_t(offset % 8);
+  const std::uint32_t mask = ((1u << lanes) - 1) << shift;
+  const std::uint32_t value = bits << shift & mask;
+  std::uint8_t* p = pixel + offset / 8;
+  for (std::uint32_t byte = 0; byte * 8 < shift + std::uint32_t(lanes); ++byte) {
+    p[byte] = std::uint8_t((p[byte] & ~(mask >> (8 * byte))) | value >> (8 * byte));
+  }
+}
+
+template <int P, int G>
+[[gnu::always_inline]] inline void store_signs(const Floats (&v)[P][G], const Step& step, Place at,
+                                               int channels) {
+  const float* threshold = channel_values(step, at.block);
+  const int offset = step.bit_offset + at.block * kLanes;
+  std::uint8_t* row = step.data + at.y * step.row_pitch + at.x * step.pixel_pitch;
+  const int lanes = last_lanes<G>(channels, at);
+  if (offset % 8 == 0 && lanes == kLanes) {
+    std::uint8_t* bytes = row + offset / 8;
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      const Floats limit = load(threshold + g * kLanes);
+#pragma GCC unroll 12
+      for (int p = 0; p < P; ++p) {
+        if (p >= at.pixels) break;
+        const auto word = std::uint16_t(less(v[p][g], limit));
+        __builtin_memcpy(bytes + p * step.pixel_pitch + g * 2, &word, 2);
+      }
+    }
+    return;
+  }
+  // Few channels, or a range that starts within a byte: through memory, as a loop, so that the
+  // usual case above stays small.
+  std::uint32_t bits[P][G];
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) {
+    const Floats limit = load(threshold + g * kLanes);
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p) bits[p][g] = less(v[p][g], limit);
+  }
+  for (int p = 0; p < at.pixels; ++p, row += step.pixel_pitch) {
+    for (int g = 0; g < G; ++g) {
+      const int used = g == G - 1 ? lanes : kLanes;
+      if (offset % 8 == 0 && used == 8) {
+        row[offset / 8 + g * 2] = std::uint8_t(bits[p][g]);
+      } else {
+        store_some_bits(row, bits[p][g], offset + g * kLanes, used);
+      }
+    }
+  }
+}
+
+template <int P, int G>
+[[gnu::always_inline]] inline void store_bytes(const Floats (&v)[P][G], const Step& step, Place at,
+                                               int channels) {
+  std::uint8_t* row =
+      step.data + at.y * step.row_pitch + at.x * step.pixel_pitch + at.block * kLanes;
+  const int lanes = last_lanes<G>(channels, at);
+  const Floats scale = broadcast(step.inverse_scale);
+  // Clamped before rounding: an integer may not hold what comes out of a network.
+  const Floats low = broadcast(float(-step.zero_point));
+  const Floats high = broadcast(float(255 - step.zero_point));
+#pragma GCC unroll 12
+  for (int p = 0; p < P; ++p) {
+    if (p >= at.pixels) break;
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      const Floats clamped = minimum(maximum(multiply(v[p][g], scale), low), high);
+      store_rounded(row + p * step.pixel_pitch + g * kLanes, clamped, step.zero_point,
+                    g == G - 1 ? lanes : kLanes);
+    }
+  }
+}
+
+template <int P, int G>
+[[gnu::always_inline]] inline void add_to_row_sum(const Floats (&v)[P][G], const Step& step,
+                                                  Place at) {
+  auto* sums = reinterpret_cast<float*>(step.data + at.y * step.row_pitch) + at.block * kLanes;
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) {
+    // The first tile of a row starts the sum, so nobody has to clear it.
+    Floats sum = at.x == 0 ? zeros() : load(sums + g * kLanes);
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p) {
+      if (p < at.pixels) sum = add(sum, v[p][g]);
+    }
+    store(sums + g * kLanes, sum);
+  }
+}
+
+// Applies `change` to every vector of the tile, with the channel values of its block.
+template <int P, int G, class Change>
+[[gnu::always_inline]] inline void per_channel(Floats (&v)[P][G], const Step& step, Place at,
+                                               Change change) {
+  const float* values = channel_values(step, at.block);
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) {
+    const Floats value = load(values + g * kLanes);
+#pragma GCC unroll 12
+    for (int p = 0; p < P; ++p) v[p][g] = change(v[p][g], value);
+  }
+}
+
+template <int P, int G>
+[[gnu::always_inline]] inline void run_steps(Floats (&v)[P][G], const Epilogue& epilogue,
+                                             Place at) {
+  const Step* const end = epilogue.steps + epilogue.count;
+  for (const Step* step = epilogue.steps; step != end; ++step) {
+    switch (step->kind) {
+      case StepKind::add:
+        add_tensor(v, *step, at);
+        break;
+      case StepKind::multiply:
+        per_channel(v, *step, at, [](Floats a, Floats b) { return multiply(a, b); });
+        break;
+      case StepKind::relu:
+#pragma GCC unroll 12
+        for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+          for (int g = 0; g < G; ++g) v[p][g] = maximum(v[p][g], zeros());
+        }
+        break;
+      case StepKind::prelu:
+        per_channel(v, *step, at, [](Floats a, Floats b) { return prelu(a, b); });
+        break;
+      case StepKind::shift:
+        per_channel(v, *step, at, [](Floats a, Floats b) { return add(a, b); });
+        break;
+      case StepKind::sigmoid:
+        sigmoid(v);
+        break;
+      case StepKind::store_float:
+        store_floats(v, *step, at, epilogue.channels);
+        break;
+      case StepKind::store_bits:
+        store_signs(v, *step, at, epilogue.channels);
+        break;
+      case StepKind::store_bytes:
+        store_bytes(v, *step, at, epilogue.channels);
+        break;
+      case StepKind::row_sum:
+        add_to_row_sum(v, *step, at);
+        break;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bihrnet

@@ -1,0 +1,222 @@
+// 16 floats or 16 32-bit integers as two AVX2 registers (AVX2, FMA).
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "types.h"
+
+// Internal linkage throughout: this file is compiled with flags that the rest of the program must
+// not inherit through a shared inline function.
+namespace bihrnet {
+namespace {
+
+struct Floats {
+  __m256 low, high;
+};
+
+inline Floats broadcast(float value) { return {_mm256_set1_ps(value), _mm256_set1_ps(value)}; }
+inline Floats zeros() { return broadcast(0); }
+inline Floats load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+inline void store(float* p, Floats v) {
+  _mm256_storeu_ps(p, v.low);
+  _mm256_storeu_ps(p + 8, v.high);
+}
+inline void store_lanes(float* p, Floats v, int lanes) {
+  const __m256i count = _mm256_set1_epi32(lanes);
+  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(count, index), v.low);
+  if (lanes > 8) {
+    const __m256i above = _mm256_add_epi32(index, _mm256_set1_epi32(8));
+    _mm256_maskstore_ps(p + 8, _mm256_cmpgt_epi32(count, above), v.high);
+  }
+}
+inline Floats add(Floats a, Floats b) {
+  return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
+}
+inline Floats multiply(Floats a, Floats b) {
+  return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+}
+inline Floats multiply_add(Floats a, Floats b, Floats c) {
+  return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
+}
+inline Floats maximum(Floats a, Floats b) {
+  return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+}
+inline Floats minimum(Floats a, Floats b) {
+  return {_mm256_min_ps(a.low, b.low), _mm256_min_ps(a.high, b.high)};
+}
+inline __m256 prelu(__m256 v, __m256 slope) {
+  return _mm256_blendv_ps(v, _mm256_mul_ps(v, slope), v);  // chosen by the sign bit
+}
+inline Floats prelu(Floats v, Floats slope) {
+  return {prelu(v.low, slope.low), prelu(v.high, slope.high)};
+}
+inline std::uint32_t less(Floats v, Floats threshold) {
+  const int low = _mm256_movemask_ps(_mm256_cmp_ps(v.low, threshold.low, _CMP_LT_OQ));
+  const int high = _mm256_movemask_ps(_mm256_cmp_ps(v.high, threshold.high, _CMP_LT_OQ));
+  return std::uint32_t(low | high << 8);
+}
+// Rounded to the nearest integer, halves to even; the sum is within 0..255.
+inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
+  const __m256i offset = _mm256_set1_epi32(addend);
+  const __m256i low = _mm256_add_epi32(_mm256_cvtps_epi32(v.low), offset);
+  const __m256i high = _mm256_add_epi32(_mm256_cvtps_epi32(v.high), offset);
+  // Packing works within 128-bit halves, so the middle is put right in between.
+  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
+  const __m128i bytes =
+      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  if (lanes == kLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
+  } else {
+    alignas(16) std::uint8_t all[kLanes];
+    _mm_store_si128(reinterpret_cast<__m128i*>(all), bytes);
+    __builtin_memcpy(p, all, std::size_t(lanes));
+  }
+}
+
+struct Integers {
+  __m256i low, high;
+};
+
+inline Integers load_integers(const std::uint8_t* p) {
+  const auto* vectors = reinterpret_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(vectors), _mm256_loadu_si256(vectors + 1)};
+}
+inline Floats to_floats(Integers v) {
+  return {_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)};
+}
+inline __m256i broadcast_word(const std::uint8_t* p) {
+  std::int32_t word;
+  __builtin_memcpy(&word, p, 4);
+  return _mm256_set1_epi32(word);
+}
+
+struct RealDot {
+  using Sum = Floats;
+  using Weights = Floats;
+  using Word = __m256;
+  static constexpr int kPlanes = 1;
+  static constexpr int kFlushWords = 0;
+  static Sum zero() { return zeros(); }
+  static Weights weights(const std::uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
+  static Word word(const std::uint8_t* p) {
+    return _mm256_broadcast_ss(reinterpret_cast<const float*>(p));
+  }
+  static Word masked(Word x, std::uint32_t) { return x; }
+  static void accumulate(Sum& sum, Weights w, Word x) {
+    sum.low = _mm256_fmadd_ps(w.low, x, sum.low);
+    sum.high = _mm256_fmadd_ps(w.high, x, sum.high);
+  }
+  static Floats value(Sum sum) { return sum; }
+};
+
+// What AVX2 has for bytes (PMADDUBSW) saturates at 16 bits. So even and odd bytes are widened to 16
+// bits, weights when a model is loaded, activations once per word and tile, and PMADDWD is exact.
+struct BytesDot {
+  using Sum = Integers;
+  struct Weights {
+    Integers even, odd;
+  };
+  struct Word {
+    __m256i even, odd;
+  };
+  static constexpr int kPlanes = 2;
+  static constexpr int kFlushWords = 0;
+  static Sum zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  static Weights weights(const std::uint8_t* p) {
+    return {load_integers(p), load_integers(p + kLanes * 4)};
+  }
+  static Word word(const std::uint8_t* p) {
+    const __m256i x = broadcast_word(p);
+    return {_mm256_and_si256(x, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(x, 8)};
+  }
+  static Word masked(Word x, std::uint32_t) { return x; }
+  static void accumulate(__m256i& sum, __m256i even, __m256i odd, const Word& x) {
+    sum = _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(even, x.even),
+                                                 _mm256_madd_epi16(odd, x.odd)));
+  }
+  static void accumulate(Sum& sum, const Weights& w, const Word& x) {
+    accumulate(sum.low, w.even.low, w.odd.low, x);
+    accumulate(sum.high, w.even.high, w.odd.high, x);
+  }
+  static Floats value(Sum sum) { return to_floats(sum); }
+};
+
+inline void expand_bytes(const std::uint32_t* words, std::uint32_t* planes) {
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const auto wide = [&](int byte) {
+      return std::uint32_t(std::uint16_t(std::int8_t(words[lane] >> (8 * byte))));
+    };
+    planes[lane] = wide(0) | wide(2) << 16;
+    planes[kLanes + lane] = wide(1) | wide(3) << 16;
+  }
+}
+
+// Ones are counted by table look-up, four bits at a time. Low and high halves of every byte are
+// separated beforehand, like the bytes above, and counts gather in bytes until these are full.
+struct BinaryDot {
+  struct Sum {
+    Integers bytes, total;
+  };
+  struct Weights {
+    Integers low, high;
+  };
+  struct Word {
+    __m256i low, high;
+  };
+  static constexpr int kPlanes = 2;
+  static constexpr int kFlushWords = 31;  // 31 * 8 < 256
+  static Sum zero() {
+    const __m256i zero = _mm256_setzero_si256();
+    return {{zero, zero}, {zero, zero}};
+  }
+  static Weights weights(const std::uint8_t* p) {
+    return {load_integers(p), load_integers(p + kLanes * 4)};
+  }
+  static Word split(__m256i x) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    return {_mm256_and_si256(x, mask), _mm256_and_si256(_mm256_srli_epi16(x, 4), mask)};
+  }
+  static Word word(const std::uint8_t* p) { return split(broadcast_word(p)); }
+  static Word masked(Word x, std::uint32_t mask) {
+    const Word used = split(_mm256_set1_epi32(std::int32_t(mask)));
+    return {_mm256_and_si256(x.low, used.low), _mm256_and_si256(x.high, used.high)};
+  }
+  static __m256i ones(__m256i w, __m256i x) {
+    const __m256i table = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4,  //
+                                           0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4);
+    return _mm256_shuffle_epi8(table, _mm256_xor_si256(w, x));
+  }
+  static void accumulate(__m256i& bytes, __m256i low, __m256i high, const Word& x) {
+    bytes = _mm256_add_epi8(bytes, _mm256_add_epi8(ones(low, x.low), ones(high, x.high)));
+  }
+  static void accumulate(Sum& sum, const Weights& w, const Word& x) {
+    accumulate(sum.bytes.low, w.low.low, w.high.low, x);
+    accumulate(sum.bytes.high, w.low.high, w.high.high, x);
+  }
+  static void flush(__m256i& total, __m256i& bytes) {
+    const __m256i pairs = _mm256_maddubs_epi16(bytes, _mm256_set1_epi8(1));
+    total = _mm256_add_epi32(total, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    bytes = _mm256_setzero_si256();
+  }
+  static void flush(Sum& sum) {
+    flush(sum.total.low, sum.bytes.low);
+    flush(sum.total.high, sum.bytes.high);
+  }
+  static Floats value(Sum sum) {
+    flush(sum);
+    return to_floats(sum.total);
+  }
+};
+
+inline void expand_bits(const std::uint32_t* words, std::uint32_t* planes) {
+  for (int lane = 0; lane < kLanes; ++lane) {
+    planes[lane] = words[lane] & 0x0f0f0f0f;
+    planes[kLanes + lane] = words[lane] >> 4 & 0x0f0f0f0f;
+  }
+}
+
+}  // namespace
+}  // namespace bihrnet

@@ -1,0 +1,215 @@
+// 16 floats or 16 32-bit integers as four NEON registers (AArch64, no optional extension).
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "types.h"
+
+namespace bihrnet {
+namespace {
+
+inline constexpr int kQuads = 4;
+
+struct Floats {
+  float32x4_t quad[kQuads];
+};
+
+template <class Function>
+[[gnu::always_inline]] inline Floats each(Function function) {
+  return {{function(0), function(1), function(2), function(3)}};
+}
+
+inline Floats broadcast(float value) {
+  return each([=](int) { return vdupq_n_f32(value); });
+}
+inline Floats zeros() { return broadcast(0); }
+inline Floats load(const float* p) {
+  return each([=](int i) { return vld1q_f32(p + 4 * i); });
+}
+inline void store(float* p, Floats v) {
+  for (int i = 0; i < kQuads; ++i) vst1q_f32(p + 4 * i, v.quad[i]);
+}
+inline void store_lanes(float* p, Floats v, int lanes) {
+  float all[kLanes];
+  store(all, v);
+  std::memcpy(p, all, std::size_t(lanes) * sizeof(float));
+}
+inline Floats add(Floats a, Floats b) {
+  return each([&](int i) { return vaddq_f32(a.quad[i], b.quad[i]); });
+}
+inline Floats multiply(Floats a, Floats b) {
+  return each([&](int i) { return vmulq_f32(a.quad[i], b.quad[i]); });
+}
+inline Floats multiply_add(Floats a, Floats b, Floats c) {
+  return each([&](int i) { return vfmaq_f32(c.quad[i], a.quad[i], b.quad[i]); });
+}
+inline Floats maximum(Floats a, Floats b) {
+  return each([&](int i) { return vmaxnmq_f32(a.quad[i], b.quad[i]); });
+}
+inline Floats minimum(Floats a, Floats b) {
+  return each([&](int i) { return vminnmq_f32(a.quad[i], b.quad[i]); });
+}
+inline Floats prelu(Floats v, Floats slope) {
+  return each([&](int i) {
+    return vbslq_f32(vcltzq_f32(v.quad[i]), vmulq_f32(v.quad[i], slope.quad[i]), v.quad[i]);
+  });
+}
+inline std::uint32_t less(Floats v, Floats threshold) {
+  const uint32x4_t weights = {1, 2, 4, 8};
+  std::uint32_t bits = 0;
+  for (int i = 0; i < kQuads; ++i) {
+    const uint32x4_t below = vcltq_f32(v.quad[i], threshold.quad[i]);
+    bits |= vaddvq_u32(vandq_u32(below, weights)) << (4 * i);
+  }
+  return bits;
+}
+// Rounded to the nearest integer, halves to even; the sum is within 0..255.
+inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
+  int16x4_t words[kQuads];
+  for (int i = 0; i < kQuads; ++i) {
+    words[i] = vmovn_s32(vaddq_s32(vcvtnq_s32_f32(v.quad[i]), vdupq_n_s32(addend)));
+  }
+  std::uint8_t all[kLanes];
+  vst1_u8(all, vqmovun_s16(vcombine_s16(words[0], words[1])));
+  vst1_u8(all + 8, vqmovun_s16(vcombine_s16(words[2], words[3])));
+  std::memcpy(p, all, std::size_t(lanes));
+}
+
+inline std::uint32_t word_at(const std::uint8_t* p) {
+  std::uint32_t word;
+  std::memcpy(&word, p, 4);
+  return word;
+}
+
+struct RealDot {
+  using Sum = Floats;
+  using Weights = Floats;
+  using Word = float32x4_t;
+  static constexpr int kPlanes = 1;
+  static constexpr int kFlushWords = 0;
+  static Sum zero() { return zeros(); }
+  static Weights weights(const std::uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
+  static Word word(const std::uint8_t* p) {
+    return vreinterpretq_f32_u32(vdupq_n_u32(word_at(p)));
+  }
+  static Word masked(Word x, std::uint32_t) { return x; }
+  static void accumulate(Sum& sum, const Weights& w, Word x) {
+    for (int i = 0; i < kQuads; ++i) sum.quad[i] = vfmaq_f32(sum.quad[i], w.quad[i], x);
+  }
+  static Floats value(const Sum& sum) { return sum; }
+};
+
+// Widened to 16 bits, weights when a model is loaded, activations once per word and tile: exact, and
+// part of every AArch64 processor.
+struct BytesDot {
+  struct Sum {
+    int32x4_t quad[kQuads];
+  };
+  struct Weights {
+    int16x8_t half[4][2];  // of the word's four input channels, lanes 0..7 and 8..15
+  };
+  using Word = int16x4_t;
+  static constexpr int kPlanes = 2;
+  static constexpr int kFlushWords = 0;
+  static Sum zero() {
+    const int32x4_t zero = vdupq_n_s32(0);
+    return {{zero, zero, zero, zero}};
+  }
+  static Weights weights(const std::uint8_t* p) {
+    Weights w;
+    for (int channel = 0; channel < 4; ++channel) {
+      for (int half = 0; half < 2; ++half) {
+        w.half[channel][half] =
+            vreinterpretq_s16_u8(vld1q_u8(p + channel * 2 * kLanes + half * kLanes));
+      }
+    }
+    return w;
+  }
+  static Word word(const std::uint8_t* p) {
+    const uint8x8_t bytes = vreinterpret_u8_u32(vdup_n_u32(word_at(p)));
+    return vreinterpret_s16_u16(vget_low_u16(vmovl_u8(bytes)));
+  }
+  static Word masked(Word x, std::uint32_t) { return x; }
+  template <int Channel>
+  static void accumulate_channel(Sum& sum, const Weights& w, Word x) {
+    for (int half = 0; half < 2; ++half) {
+      const int16x8_t weights = w.half[Channel][half];
+      int32x4_t& low = sum.quad[2 * half];
+      int32x4_t& high = sum.quad[2 * half + 1];
+      low = vmlal_lane_s16(low, vget_low_s16(weights), x, Channel);
+      high = vmlal_high_lane_s16(high, weights, x, Channel);
+    }
+  }
+  static void accumulate(Sum& sum, const Weights& w, Word x) {
+    accumulate_channel<0>(sum, w, x);
+    accumulate_channel<1>(sum, w, x);
+    accumulate_channel<2>(sum, w, x);
+    accumulate_channel<3>(sum, w, x);
+  }
+  static Floats value(const Sum& sum) {
+    return each([&](int i) { return vcvtq_f32_s32(sum.quad[i]); });
+  }
+};
+
+inline void expand_bytes(const std::uint32_t* words, std::uint32_t* planes) {
+  std::int16_t wide[4 * kLanes];
+  for (int channel = 0; channel < 4; ++channel) {
+    for (int lane = 0; lane < kLanes; ++lane) {
+      wide[channel * kLanes + lane] = std::int8_t(words[lane] >> (8 * channel));
+    }
+  }
+  std::memcpy(planes, wide, sizeof(wide));
+}
+
+// Ones are counted per byte, and counts gather in bytes until these are full.
+struct BinaryDot {
+  struct Sum {
+    uint8x16_t bytes[kQuads];
+    uint32x4_t total[kQuads];
+  };
+  struct Weights {
+    uint8x16_t quad[kQuads];
+  };
+  using Word = uint8x16_t;
+  static constexpr int kPlanes = 1;
+  static constexpr int kFlushWords = 31;  // 31 * 8 < 256
+  static Sum zero() {
+    Sum sum;
+    for (int i = 0; i < kQuads; ++i) {
+      sum.bytes[i] = vdupq_n_u8(0);
+      sum.total[i] = vdupq_n_u32(0);
+    }
+    return sum;
+  }
+  static Weights weights(const std::uint8_t* p) {
+    Weights w;
+    for (int i = 0; i < kQuads; ++i) w.quad[i] = vld1q_u8(p + 16 * i);
+    return w;
+  }
+  static Word broadcast_bytes(std::uint32_t word) {
+    return vreinterpretq_u8_u32(vdupq_n_u32(word));
+  }
+  static Word word(const std::uint8_t* p) { return broadcast_bytes(word_at(p)); }
+  static Word masked(Word x, std::uint32_t mask) { return vandq_u8(x, broadcast_bytes(mask)); }
+  static void accumulate(Sum& sum, const Weights& w, Word x) {
+    for (int i = 0; i < kQuads; ++i) {
+      sum.bytes[i] = vaddq_u8(sum.bytes[i], vcntq_u8(veorq_u8(w.quad[i], x)));
+    }
+  }
+  static void flush(Sum& sum) {
+    for (int i = 0; i < kQuads; ++i) {
+      sum.total[i] = vpadalq_u16(sum.total[i], vpaddlq_u8(sum.bytes[i]));
+      sum.bytes[i] = vdupq_n_u8(0);
+    }
+  }
+  static Floats value(Sum sum) {
+    flush(sum);
+    return each([&](int i) { return vcvtq_f32_u32(sum.total[i]); });
+  }
+};
+
+}  // namespace
+}  // namespace bihrnet

@@ -1,0 +1,90 @@
+// What the plan hands to a kernel. Plain data with absolute addresses: everything that can be
+// computed when a model is loaded is computed then, so that a run is loops and arithmetic only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bihrnet {
+
+// Output channels are handled in blocks of 16 on every instruction set: one AVX-512 register,
+// two AVX2, four NEON. So packed weights, offset tables and channel vectors look alike everywhere.
+inline constexpr int kLanes = 16;
+
+// The widest tile of pixels. A tile that the right edge cuts off is computed whole and stored in
+// part, so kernels read (never write) up to a tile less one pixel behind a row.
+inline constexpr int kMaxTile = 12;
+
+enum class StepKind : std::int32_t {
+  add,          // v += tensor, up-sampled
+  multiply,     // v *= channel_values, constants or made by an earlier op (gate)
+  relu,         // v = max(v, 0)
+  prelu,        // v = v < 0 ? channel_values * v : v
+  shift,        // v += channel_values
+  sigmoid,      // v = 1 / (1 + exp(-v))
+  store_float,  // tensor = v
+  store_bits,   // tensor bit = v < channel_values
+  store_bytes,  // tensor byte = clamp(round(v * inverse_scale) + zero_point)
+  row_sum,      // per output row and channel, the sum of v over the row
+};
+
+// One thing done to a vector of output channels while it is in registers.
+struct Step {
+  StepKind kind;
+  int upsample_shift = 0;         // add: log2 of the nearest-neighbour factor
+  int tensor_blocks = 0;          // add: blocks after which the tensor's channels begin again; 0: never
+  int bit_offset = 0;             // store_bits: channel at which this op's channel 0 lands
+  float inverse_scale = 1;        // store_bytes
+  std::int32_t zero_point = 0;    // store_bytes
+  const float* channel_values = nullptr;  // readable in whole blocks
+  std::uint8_t* data = nullptr;   // the tensor's pixel (0, 0), at the slice's first channel
+  std::ptrdiff_t row_pitch = 0;   // bytes
+  std::ptrdiff_t pixel_pitch = 0; // bytes
+};
+
+// The steps of an op, and the size of what they run over.
+struct Epilogue {
+  const Step* steps;
+  int count;
+  int channels;
+  int width;  // pixels in a row of the op's output
+};
+
+// A direct convolution: for every output pixel and each kernel row, the activations under the
+// kernel are one contiguous run of 32-bit words (NHWC), and each word meets a vector of weights.
+// A word holds 1 float, 4 bytes or 32 bits; this is the only difference between the three kinds.
+struct ConvTask {
+  const std::uint8_t* input;    // first tap of output pixel (0, 0), border included
+  std::ptrdiff_t tap_row;       // bytes from one kernel row to the next
+  std::ptrdiff_t output_row;    // bytes from one output row's input to the next (stride * tap_row)
+  std::ptrdiff_t output_pixel;  // bytes from one output pixel's input to the next
+  int kernel_rows;
+  int run_words;                // whole words in a kernel row
+  std::uint32_t tail_mask;      // bits: those used of one more, partial word; 0 where there is none
+  const std::uint8_t* weights;  // of this group of blocks, see packing.h
+  int first_block;              // first block of 16 output channels of this group
+  const float* scale;           // per output channel, padded to whole blocks
+  // v = scale * sum + offset. The offset depends on how many taps fall off the image: stored
+  // borders hold zero bits and bytes, which mean +1 and a value, and the offset takes them out.
+  const float* offsets;                // [row class][column class][padded channels]
+  const std::int32_t* row_offsets;     // per output row, into `offsets`
+  const std::int32_t* column_offsets;  // per output column, padded by a tile
+  Epilogue epilogue;
+};
+
+enum class Dot : int { binary, real, bytes };
+inline constexpr int kDots = 3;
+inline constexpr int kGroupSizes = 3;  // 1, 2 or 4 blocks at a time
+
+// The kernels of one instruction set. They handle output rows [begin, end).
+struct KernelTable {
+  const char* name;
+  int largest_group[kDots];  // blocks of 16 output channels that a tile covers at most
+  int planes[kDots];         // vectors stored per vector of weight words, see `expand`
+  // Turns a vector of 16 weight words into `planes` vectors, as the kernel wants to load them.
+  void (*expand[kDots])(const std::uint32_t* words, std::uint32_t* planes);
+  void (*conv[kDots][kGroupSizes])(const ConvTask&, int begin, int end);  // by log2(group)
+  void (*map)(const Epilogue&, int begin, int end);  // v = 0, then the steps
+};
+
+}  // namespace bihrnet

@@ -1,0 +1,207 @@
+#include "network.h"
+
+#include <stdexcept>
+#include <utility>
+
+namespace bihrnet {
+namespace {
+
+// Limits that keep every product of sizes far inside its type.
+constexpr int kMaxSide = 4096;
+constexpr int kMaxChannels = 8192;
+constexpr int kMaxKernel = 15;
+constexpr int kMaxStride = 4;
+constexpr int kMaxUpsampleShift = 6;
+constexpr std::int64_t kMaxTerms = 1 << 16;  // of one sum: 2^16 * 255 * 127 < 2^31
+constexpr std::int64_t kMaxElements = 1 << 28;  // of one tensor
+
+void require(bool holds, const char* sentence) {
+  if (!holds) throw std::invalid_argument(sentence);
+}
+
+template <class T>
+void require_size(const std::vector<T>& values, std::int64_t size, const char* sentence) {
+  require(std::int64_t(values.size()) == size, sentence);
+}
+
+bool within(int value, int low, int high) { return low <= value && value <= high; }
+
+int upsample_shift(int factor) {
+  int shift = 0;
+  while (shift < kMaxUpsampleShift && (1 << shift) < factor) ++shift;
+  require(1 << shift == factor, "a factor of up-sampling is no power of two up to 64");
+  return shift;
+}
+
+std::size_t tap_bytes(Dot dot, int channels) {
+  switch (dot) {
+    case Dot::real:
+      return std::size_t(channels) * 4;
+    case Dot::bytes:
+      return std::size_t(channels);
+    case Dot::binary:
+      break;
+  }
+  return std::size_t(channels + 63) / 64 * 8;
+}
+
+}  // namespace
+
+int Network::tensor(ElementType type, int height, int width, int channels, float inverse_scale,
+                    int zero_point) {
+  require(within(height, 1, kMaxSide) && within(width, 1, kMaxSide) &&
+              within(channels, 1, kMaxChannels) &&
+              std::int64_t(height) * width * channels <= kMaxElements,
+          "a tensor is out of range");
+  require(inverse_scale > 0 && within(zero_point, 0, 255), "a quantisation is out of range");
+  tensors_.push_back({type, height, width, channels, inverse_scale, zero_point});
+  return int(tensors_.size()) - 1;
+}
+
+const TensorInfo& Network::find(int tensor) const {
+  require(within(tensor, 0, int(tensors_.size()) - 1), "an op names no tensor");
+  return tensors_[std::size_t(tensor)];
+}
+
+void Network::conv(int input, ConvInfo conv) {
+  const TensorInfo& data = find(input);
+  const bool reads = (conv.dot == Dot::binary && data.type == ElementType::bits) ||
+                     (conv.dot == Dot::bytes && data.type == ElementType::bytes) ||
+                     (conv.dot == Dot::real && data.type != ElementType::bits);
+  require(reads, "a convolution cannot read its input");
+  const std::int64_t channels = std::int64_t(conv.scale.size());
+  require(channels >= 1 && channels <= kMaxChannels, "a convolution has no channels, or too many");
+  require(within(conv.kernel_height, 1, kMaxKernel) && within(conv.kernel_width, 1, kMaxKernel) &&
+              within(conv.stride, 1, kMaxStride) && within(conv.pad_y, 0, conv.kernel_height - 1) &&
+              within(conv.pad_x, 0, conv.kernel_width - 1),
+          "a kernel, stride or padding is out of range");
+  const int taps = conv.kernel_height * conv.kernel_width;
+  require(std::int64_t(taps) * data.channels <= kMaxTerms, "a convolution sums too many terms");
+  conv.tap_bytes = tap_bytes(conv.dot, data.channels);
+  require_size(conv.weights, channels * taps * std::int64_t(conv.tap_bytes),
+               "weights have the wrong size");
+  require_size(conv.shift, channels, "a convolution's addend has the wrong size");
+  if (!conv.zero_points.empty()) {
+    require_size(conv.zero_points, data.channels, "zero points have the wrong size");
+  }
+  const int height = (data.height + 2 * conv.pad_y - conv.kernel_height) / conv.stride + 1;
+  const int width = (data.width + 2 * conv.pad_x - conv.kernel_width) / conv.stride + 1;
+  require(data.height + 2 * conv.pad_y >= conv.kernel_height &&
+              data.width + 2 * conv.pad_x >= conv.kernel_width,
+          "a kernel is larger than its input");
+  OpInfo op{OpKind::conv, input, height, width, int(channels)};
+  op.conv = std::move(conv);
+  ops_.push_back(std::move(op));
+}
+
+void Network::load(int input, int upsample) {
+  const TensorInfo& data = find(input);
+  require(data.type == ElementType::real, "a load cannot read its input");
+  const int shift = upsample_shift(upsample);
+  require(std::int64_t(data.height) << shift <= kMaxSide &&
+              std::int64_t(data.width) << shift <= kMaxSide,
+          "a load is out of range");
+  ops_.push_back(
+      {OpKind::load, input, data.height << shift, data.width << shift, data.channels, shift});
+}
+
+const OpInfo& Network::current() const {
+  require(!ops_.empty(), "a step belongs to no op");
+  return ops_.back();
+}
+
+void Network::step(StepInfo step) {
+  (void)current();
+  ops_.back().steps.push_back(std::move(step));
+}
+
+void Network::step_values(StepKind kind, std::vector<float> values) {
+  require_size(values, current().channels, "a step's values have the wrong size");
+  step({kind, -1, 0, 0, std::move(values)});
+}
+
+// The tensor, where it has room for the current op's channels from `channel` on.
+const TensorInfo& Network::slice(int tensor, int channel, ElementType type) const {
+  const TensorInfo& info = find(tensor);
+  require(info.type == type && within(channel, 0, info.channels - current().channels),
+          "a step's tensor does not fit its op");
+  return info;
+}
+
+void Network::step_add(int tensor, int channel, int upsample) {
+  const TensorInfo& whole = find(tensor);
+  const bool repeats = channel == 0 && whole.type == ElementType::real &&
+                       whole.channels % kLanes == 0 && current().channels % whole.channels == 0;
+  const TensorInfo& info = repeats ? whole : slice(tensor, channel, ElementType::real);
+  const int shift = upsample_shift(upsample);
+  require(info.height << shift == current().height && info.width << shift == current().width,
+          "an added tensor has the wrong size");
+  step({StepKind::add, tensor, channel, shift, {}});
+}
+
+void Network::step_multiply(int tensor) {
+  const TensorInfo& info = slice(tensor, 0, ElementType::real);
+  require(info.height == 1 && info.width == 1 && info.channels == current().channels,
+          "a factor has the wrong size");
+  step({StepKind::multiply, tensor, 0, 0, {}});
+}
+
+void Network::step_scale(std::vector<float> scale) {
+  step_values(StepKind::multiply, std::move(scale));
+}
+
+void Network::step_shift(std::vector<float> shift) {
+  step_values(StepKind::shift, std::move(shift));
+}
+
+void Network::step_prelu(std::vector<float> slope) {
+  step_values(StepKind::prelu, std::move(slope));
+}
+
+void Network::step_relu() { step({StepKind::relu}); }
+
+void Network::step_sigmoid() { step({StepKind::sigmoid}); }
+
+void Network::step_store(int tensor, int channel) {
+  const ElementType type = find(tensor).type;
+  require(type != ElementType::bits, "bits are stored with a threshold");
+  const TensorInfo& info = slice(tensor, channel, type);
+  require(info.height == current().height && info.width == current().width,
+          "a stored tensor has the wrong size");
+  const bool real = type == ElementType::real;
+  step({real ? StepKind::store_float : StepKind::store_bytes, tensor, channel, 0, {}});
+}
+
+void Network::step_store_bits(int tensor, int channel, std::vector<float> threshold) {
+  const TensorInfo& info = slice(tensor, channel, ElementType::bits);
+  require(info.height == current().height && info.width == current().width,
+          "a stored tensor has the wrong size");
+  require_size(threshold, current().channels, "a step's values have the wrong size");
+  step({StepKind::store_bits, tensor, channel, 0, std::move(threshold)});
+}
+
+void Network::step_store_mean(int tensor, int channel) {
+  const TensorInfo& info = slice(tensor, channel, ElementType::real);
+  require(info.height == 1 && info.width == 1, "a mean has the wrong size");
+  step({StepKind::row_sum, tensor, channel, 0, {}});
+}
+
+void Network::ends(int input, int output) {
+  const TensorInfo& image = find(input);
+  require(image.type == ElementType::bytes, "the image is not made of bytes");
+  require(find(output).type == ElementType::real, "the heatmaps are not real numbers");
+  require(image.channels == 3, "the image does not have three channels");
+  require(!ops_.empty(), "the network has no ops");
+  for (const OpInfo& op : ops_) {
+    const bool real = op.kind == OpKind::conv && op.conv.dot == Dot::real;
+    require(!real || find(op.input).type == ElementType::real || op.input == input,
+            "a real-valued convolution reads bytes");
+    for (const StepInfo& step : op.steps) {
+      require(step.tensor != input, "an op writes the image");
+    }
+  }
+  input_ = input;
+  output_ = output;
+}
+
+}  // namespace bihrnet

@@ -1,0 +1,108 @@
+// A network as it is described to the engine, op by op. It owns copies of all constants and checks
+// everything that a kernel relies on; `compile` (engine.h) turns it into something that runs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/types.h"
+
+namespace bihrnet {
+
+enum class ElementType { real, bits, bytes };
+
+struct TensorInfo {
+  ElementType type;
+  int height;
+  int width;
+  int channels;
+  float inverse_scale;  // bytes: stored value = round(v * inverse_scale) + zero_point
+  int zero_point;
+};
+
+// A step of an op, on tensors instead of addresses.
+struct StepInfo {
+  StepKind kind;
+  int tensor = -1;                    // add, multiply, store_*, row_sum (what gets the mean)
+  int channel = 0;                    // first channel of the tensor
+  int upsample_shift = 0;             // add
+  std::vector<float> channel_values{};  // multiply (by constants), prelu, shift, store_bits
+};
+
+struct ConvInfo {
+  Dot dot;
+  int kernel_height;
+  int kernel_width;
+  int stride;
+  int pad_y;
+  int pad_x;
+  // Weights, (out, kernel height, kernel width) times a pixel of `tap_bytes`: floats, signed bytes
+  // or bits in whole 64-bit words.
+  std::vector<std::uint8_t> weights;
+  std::size_t tap_bytes;
+  std::vector<float> scale;
+  std::vector<float> shift;
+  // Per input channel, what is taken off a stored value (bytes; empty: nothing).
+  std::vector<float> zero_points;
+};
+
+enum class OpKind { conv, load };
+
+struct OpInfo {
+  OpKind kind;
+  int input;
+  int height;
+  int width;
+  int channels;
+  int upsample_shift = 0;  // load
+  ConvInfo conv{};
+  std::vector<StepInfo> steps{};
+};
+
+class Network {
+ public:
+  // Every method throws std::invalid_argument, with a sentence, where something does not fit.
+  // Tensors are known by the number that this returns, counted from 0.
+  int tensor(ElementType type, int height, int width, int channels, float inverse_scale,
+             int zero_point);
+
+  // These two begin an op. Steps that follow belong to it and run in their order.
+  void conv(int input, ConvInfo conv);
+  void load(int input, int upsample);
+
+  // A tensor of fewer channels than the op, whole blocks of 16 that divide them, is added again and
+  // again.
+  void step_add(int tensor, int channel, int upsample);
+  void step_multiply(int tensor);
+  void step_scale(std::vector<float> scale);
+  void step_shift(std::vector<float> shift);
+  void step_relu();
+  void step_prelu(std::vector<float> slope);
+  void step_sigmoid();
+  void step_store(int tensor, int channel);
+  void step_store_bits(int tensor, int channel, std::vector<float> threshold);
+  void step_store_mean(int tensor, int channel);
+
+  // The image (3 bytes per pixel) and the heatmaps.
+  void ends(int input, int output);
+
+  const std::vector<TensorInfo>& tensors() const { return tensors_; }
+  const std::vector<OpInfo>& ops() const { return ops_; }
+  int input() const { return input_; }
+  int output() const { return output_; }
+
+ private:
+  const TensorInfo& find(int tensor) const;
+  const TensorInfo& slice(int tensor, int channel, ElementType type) const;
+  const OpInfo& current() const;
+  void step(StepInfo step);
+  void step_values(StepKind kind, std::vector<float> values);
+
+  std::vector<TensorInfo> tensors_;
+  std::vector<OpInfo> ops_;
+  int input_ = -1;
+  int output_ = -1;
+};
+
+}  // namespace bihrnet

@@ -1,0 +1,156 @@
+// Compares every usable instruction set with the portable kernels over random networks whose values
+// are small integers, so that all results are exact. Needs no Python: runs under qemu and under
+// sanitizers. (Against NumPy, the same kernels are tested by tests/engine/test_native_kernels.py.)
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine.h"
+#include "isa.h"
+
+namespace {
+
+using namespace bihrnet;
+
+class Random {
+ public:
+  explicit Random(unsigned seed) : generator_(seed) {}
+  int within(int low, int high) {
+    return std::uniform_int_distribution<int>(low, high)(generator_);
+  }
+  std::vector<float> integers(int count, int low, int high) {
+    std::vector<float> values(static_cast<std::size_t>(count));
+    for (float& value : values) value = float(within(low, high));
+    return values;
+  }
+  std::vector<std::uint8_t> bytes(std::size_t count) {
+    std::vector<std::uint8_t> values(count);
+    for (std::uint8_t& value : values) value = std::uint8_t(within(0, 255));
+    return values;
+  }
+
+ private:
+  std::mt19937 generator_;
+};
+
+template <class T>
+std::vector<std::uint8_t> as_bytes(const std::vector<T>& values) {
+  const auto* begin = reinterpret_cast<const std::uint8_t*>(values.data());
+  return {begin, begin + values.size() * sizeof(T)};
+}
+
+// Small integers as floats, random bytes, or random bits with zero bits behind the last channel.
+std::vector<std::uint8_t> weights(Random& random, Dot dot, int taps, int channels) {
+  if (dot == Dot::real) return as_bytes(random.integers(taps * channels, -3, 3));
+  if (dot == Dot::bytes) return random.bytes(std::size_t(taps) * std::size_t(channels));
+  const int words = (channels + 63) / 64;
+  std::vector<std::uint64_t> bits(std::size_t(taps) * std::size_t(words));
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    const int used = channels - int(i % std::size_t(words)) * 64;
+    for (int bit = 0; bit < used && bit < 64; ++bit) {
+      bits[i] |= std::uint64_t(random.within(0, 1)) << bit;
+    }
+  }
+  return as_bytes(bits);
+}
+
+ConvInfo conv(Random& random, Dot dot, int inputs, int outputs, int height, int width, int stride,
+              int pad_y, int pad_x) {
+  ConvInfo info{dot, height, width, stride, pad_y, pad_x};
+  info.weights = weights(random, dot, outputs * height * width, inputs);
+  info.scale = random.integers(outputs, -1, 1);
+  info.shift = random.integers(outputs, -9, 9);
+  return info;
+}
+
+struct Case {
+  Network network;
+  std::vector<std::uint8_t> images;
+  std::size_t heatmap_size;
+};
+
+constexpr int kImages = 2;
+
+// The image -> a tensor of the wanted type -> the convolution -> every kind of step -> one output.
+Case random_case(unsigned seed) {
+  Random random(seed);
+  const Dot dot = Dot(seed % 3);
+  const int largest = seed % 5 == 0 ? 512 : 70;
+  const int inputs = random.within(1, largest);
+  const int outputs = random.within(1, largest);
+  const int kernel_height = random.within(1, 5);
+  const int kernel_width = random.within(1, 5);
+  const int height = random.within(5, 14);
+  const int width = random.within(5, 14);
+  const ElementType types[] = {ElementType::bits, ElementType::real, ElementType::bytes};
+
+  Case result;
+  Network& network = result.network;
+  const int image = network.tensor(ElementType::bytes, height, width, 3, 1, 0);
+  const int data = network.tensor(types[int(dot)], height, width, inputs, 1, dot == Dot::bytes ? 7 : 0);
+  network.conv(image, conv(random, Dot::real, 3, inputs, 1, 1, 1, 0, 0));
+  if (dot == Dot::binary) {
+    network.step_store_bits(data, 0, random.integers(inputs, -300, 300));
+  } else {
+    network.step_store(data, 0);
+  }
+
+  ConvInfo info = conv(random, dot, inputs, outputs, kernel_height, kernel_width,
+                       random.within(1, 2), random.within(0, kernel_height - 1),
+                       random.within(0, kernel_width - 1));
+  if (dot == Dot::bytes) info.zero_points.assign(std::size_t(inputs), 7);
+  const int out_height = (height + 2 * info.pad_y - kernel_height) / info.stride + 1;
+  const int out_width = (width + 2 * info.pad_x - kernel_width) / info.stride + 1;
+  const int offset = random.within(0, 9);
+  const int out = network.tensor(ElementType::real, out_height, out_width, outputs + offset, 1, 0);
+  const int bits = network.tensor(ElementType::bits, out_height, out_width, outputs + offset, 1, 0);
+  const int bytes = network.tensor(ElementType::bytes, out_height, out_width, outputs, 0.5f, 100);
+  const int heatmaps = network.tensor(ElementType::real, out_height, out_width, 3 + outputs, 1, 0);
+  network.conv(data, std::move(info));
+  network.step_shift(random.integers(outputs, -5, 5));
+  network.step_prelu(random.integers(outputs, -2, 2));
+  network.step_store(out, offset);
+  network.step_add(out, offset, 1);
+  network.step_store_bits(bits, offset, random.integers(outputs, -50, 50));
+  network.step_relu();
+  network.step_store(bytes, 0);
+
+  // Bits and bytes as numbers again.
+  network.conv(bits, conv(random, Dot::binary, outputs + offset, 2, 1, 1, 1, 0, 0));
+  network.step_store(heatmaps, 0);
+  network.conv(bytes, conv(random, Dot::bytes, outputs, 1, 1, 1, 1, 0, 0));
+  network.step_store(heatmaps, 2);
+  network.conv(out, conv(random, Dot::real, outputs + offset, outputs, 1, 1, 1, 0, 0));
+  network.step_store(heatmaps, 3);
+  network.ends(image, heatmaps);
+  result.images = random.bytes(std::size_t(kImages * height * width * 3));
+  result.heatmap_size = std::size_t(kImages * out_height * out_width * (3 + outputs));
+  return result;
+}
+
+std::vector<float> run(const Case& sample, const std::string& isa, int threads) {
+  Engine engine(sample.network, kernels(isa), threads);
+  std::vector<float> heatmaps(sample.heatmap_size, -1.0f);
+  engine.run(sample.images.data(), kImages, heatmaps.data());
+  return heatmaps;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const unsigned cases = count > 1 ? unsigned(std::atoi(arguments[1])) : 100;
+  int failures = 0;
+  for (const std::string& isa : usable_isas()) {
+    for (unsigned seed = 0; seed < cases; ++seed) {
+      const Case sample = random_case(seed);
+      if (run(sample, isa, 1 + int(seed % 3)) != run(sample, "portable", 1)) {
+        std::printf("%s differs from portable in case %u\n", isa.c_str(), seed);
+        ++failures;
+      }
+    }
+    std::printf("%s: %u cases\n", isa.c_str(), cases);
+  }
+  return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Builds the engine with address and undefined-behaviour sanitizers and tests all kernels that run
+# on this machine. With PYTHON set, the module is built too and the engine's tests run on it.
+# usage: [PYTHON=.venv/bin/python] run_sanitizers.sh BUILD_FOLDER [CASES]
+set -eu
+native=$(cd "$(dirname "$0")/.." && pwd)
+build=$1
+if [ -n "${PYTHON:-}" ]; then module=ON; else module=OFF; fi
+cmake -S "$native" -B "$build" -DCMAKE_BUILD_TYPE=None -DBIHRNET_SANITIZE=ON -DBIHRNET_TESTS=ON \
+  -DBIHRNET_PYTHON=$module ${PYTHON:+-DPython_EXECUTABLE="$PYTHON"} >/dev/null
+cmake --build "$build" --parallel 2
+"$build/kernel_test" "${2:-60}"
+if [ -n "${PYTHON:-}" ]; then
+  # The interpreter is not instrumented, so the sanitizer's library is loaded before it; what the
+  # interpreter leaves allocated when it ends is not ours.
+  BIHRNET_NATIVE_MODULE=$(echo "$build"/_native.*.so) PYTHONPATH="$native/tests" \
+    ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$(gcc -print-file-name=libasan.so)" \
+    "$PYTHON" -m pytest -p preload_native -p no:cacheprovider -q "$native/../tests/engine" \
+    -k "native and not cross"
+fi

@@ -1,0 +1,1 @@
+"""The 1-bit engine: op graphs, `.bhr` files, sessions. Never imports torch."""
