@@ -1,0 +1,70 @@
+"""`bihrnet export`: a checkpoint as a file that runs without torch."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bihrnet.cli.output import console
+from bihrnet.errors import BihrnetError
+
+
+class Precision(str, Enum):
+    """Of the real-valued layers."""
+
+    fp32 = "fp32"
+    int8 = "int8"
+
+
+def export(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint file or a bundled name.")],
+    out: Annotated[Path, typer.Argument(help="OUT.bhr for the engine, OUT.onnx for others.")],
+    precision: Annotated[
+        Precision, typer.Option(help="Of the real-valued layers of a .bhr; int8 needs --calibrate.")
+    ] = Precision.fp32,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a data set, or of images that show one person each."),
+    ] = None,
+) -> None:
+    """Write CHECKPOINT as a model file for the engine (.bhr) or as ONNX."""
+    from bihrnet.loading import model_cards
+    from bihrnet.nn.checkpoint import read_checkpoint
+    from bihrnet.nn.session import TorchSession
+
+    suffix = out.suffix.lower()
+    if suffix not in (".bhr", ".onnx"):
+        raise BihrnetError(f"{out}: the file to write must end in .bhr or .onnx")
+    int8 = precision is Precision.int8
+    if suffix == ".onnx" and (int8 or calibrate is not None):
+        raise BihrnetError("--precision and --calibrate belong to .bhr files; ONNX is fp32")
+    if calibrate is not None and not int8:
+        raise BihrnetError("--calibrate belongs to --precision int8")
+    cards = {card.name: card for card in model_cards()}
+    card = cards.get(checkpoint)
+    content = read_checkpoint(card.path if card else checkpoint)
+    session = TorchSession(content.build(), content.spec)
+    if suffix == ".onnx":
+        from bihrnet.export.onnx import write_onnx
+
+        write_onnx(session, out)
+    else:
+        from bihrnet.engine.model_file import write_model
+        from bihrnet.export.bhr import to_bhr
+        from bihrnet.export.crops import calibration_crops
+
+        crops = calibration_crops(calibrate, content.input_size) if calibrate else None
+        licence = card.licence if card else ""
+        model = to_bhr(
+            session,
+            precision.value,
+            crops,
+            recipe=content.recipe,
+            metrics=content.metrics,
+            licence=licence,
+        )
+        write_model(model, out)
+    console.print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")

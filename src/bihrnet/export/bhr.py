@@ -1,0 +1,69 @@
+"""A torch module as a `.bhr` model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bihrnet.engine.golden import Golden, golden_image
+from bihrnet.engine.model_file import ModelFile
+from bihrnet.errors import BihrnetError
+from bihrnet.export.calibration import calibrate
+from bihrnet.export.fusion import fuse
+from bihrnet.export.trace import trace, trace_layers
+from bihrnet.nn.counting import count
+from bihrnet.nn.session import TorchSession
+
+Precision = Literal["fp32", "int8"]
+GOLDEN_SEED = 0
+
+
+def to_bhr(
+    session: TorchSession,
+    precision: Precision = "fp32",
+    calibration: NDArray[np.uint8] | None = None,
+    *,
+    recipe: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    licence: str = "",
+) -> ModelFile:
+    """Trace, fold and fuse a network.
+
+    Args:
+        session: the network on the CPU and what it expects.
+        precision: of the real-valued convolutions.
+        calibration: (N, h, w, 3) uint8 crops that set the ranges of int8; needed for it only.
+        recipe: of the training, for the file.
+        metrics: measured, for the file.
+        licence: of the weights, for the file.
+
+    Raises:
+        BihrnetError: the network has a layer that the engine lacks; int8 without crops.
+    """
+    spec, module = session.spec, session.module
+    traced = trace(module, spec.input_size)
+    layers, values = trace_layers(traced)
+    quantisation = None
+    if precision == "int8":
+        if calibration is None or len(calibration) == 0:
+            raise BihrnetError(
+                "int8 needs real crops to set its ranges by; name a folder of them with --calibrate"
+            )
+        quantisation = calibrate(traced, values, layers, spec, calibration)
+    graph, constants = fuse(layers, quantisation)
+    counts = asdict(count(module, spec.input_size))
+    return ModelFile(
+        spec=spec,
+        graph=graph,
+        constants=constants,
+        precision=precision,
+        golden=Golden.of(GOLDEN_SEED, session(golden_image(GOLDEN_SEED, spec.input_size))),
+        licence=licence,
+        recipe=recipe or {},
+        metrics=metrics or {},
+        counts={key: counts[key] for key in ("params", "binary_weights", "real_weights")},
+    )

@@ -1,0 +1,285 @@
+"""From a torch module to the exporter's layers, by torch.fx."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from bihrnet.errors import BihrnetError
+from bihrnet.export.layers import (
+    Affine,
+    AnyLayer,
+    Concat,
+    Convolution,
+    Floats,
+    GroupMean,
+    Image,
+    Mean,
+    Multiply,
+    Permute,
+    Prelu,
+    Relu,
+    Repeat,
+    Sigmoid,
+    Sign,
+    Sum,
+    Upsample,
+)
+from bihrnet.nn.bihrnet_blocks import Shuffle
+from bihrnet.nn.binarise import Sign as SignModule
+from bihrnet.nn.binary import BinaryConv2d, ChannelShortcut, Shift
+from bihrnet.nn.prelu import PReLU
+
+
+class LayerTracer(fx.Tracer):
+    """Keeps the bricks of binary networks as single nodes, as fx does with torch's own layers."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module becomes one node."""
+        return isinstance(m, _LEAVES) or super().is_leaf_module(m, module_qualified_name)
+
+
+_LEAVES = (BinaryConv2d, SignModule, Shift, ChannelShortcut, Shuffle, PReLU)
+
+
+def trace(module: nn.Module, size: tuple[int, int]) -> fx.GraphModule:
+    """A module in evaluation mode, traced, with the shape of every node's output.
+
+    `size` is the (height, width) of the image.
+    """
+    traced = fx.GraphModule(module, LayerTracer().trace(module))
+    with torch.no_grad():
+        ShapeProp(traced).propagate(torch.zeros(1, 3, *size))
+    return traced
+
+
+def trace_layers(traced: fx.GraphModule) -> tuple[list[AnyLayer], dict[fx.Node, int]]:
+    """Layers of a traced network, the last one its output, and the layer that made each node.
+
+    Raises:
+        BihrnetError: the engine has nothing like one of the layers; the sentence names it.
+    """
+    reader = _Reader(traced)
+    for node in traced.graph.nodes:
+        reader.read(node)
+    return reader.layers, reader.values
+
+
+class _Reader:
+    def __init__(self, traced: fx.GraphModule) -> None:
+        self.traced = traced
+        self.layers: list[AnyLayer] = []
+        self.values: dict[fx.Node, int] = {}
+
+    def read(self, node: fx.Node) -> None:
+        if node.op == "placeholder":
+            self.emit(node, Image, ())
+        elif node.op == "call_module":
+            module = self.traced.get_submodule(str(node.target))
+            handler = _MODULES.get(type(module))
+            if handler is None:
+                self.refuse(node, type(module).__name__)
+            handler(self, node, module)
+        elif node.op in ("call_function", "call_method"):
+            handler = _FUNCTIONS.get(node.target)
+            if handler is None:
+                self.refuse(node, getattr(node.target, "__name__", str(node.target)))
+            handler(self, node)
+        elif node.op == "output" and self.values.get(node.args[0]) != len(self.layers) - 1:  # type: ignore[arg-type]
+            self.refuse(node, "an output that is not the last value")
+
+    def refuse(self, node: fx.Node, what: str) -> NoReturn:
+        raise BihrnetError(
+            f"layer {_name(node)} ({what}) has no counterpart in the engine; "
+            "export the network to .onnx instead"
+        )
+
+    def emit(self, node: fx.Node, kind: type[Any], inputs: tuple[int, ...], **fields: Any) -> None:
+        self.values[node] = len(self.layers)
+        channels = shape(node)[1]
+        self.layers.append(kind(name=_name(node), inputs=inputs, channels=channels, **fields))
+
+    def input(self, node: fx.Node, position: int = 0) -> int:
+        return self.values[node.args[position]]  # type: ignore[index]
+
+    def forward(self, node: fx.Node) -> None:
+        """The node's value is its input's."""
+        self.values[node] = self.input(node)
+
+    def unary(self, node: fx.Node, kind: type[Any], **fields: Any) -> None:
+        self.emit(node, kind, (self.input(node),), **fields)
+
+    def convolution(self, node: fx.Node, module: nn.Conv2d) -> None:
+        plain = module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
+        if not plain or isinstance(module.padding, str) or len(set(module.stride)) > 1:
+            self.refuse(node, "Conv2d with groups, dilation, other padding or uneven stride")
+        binary = isinstance(module, BinaryConv2d)
+        weight = _array(module.weight)
+        channels = len(weight)
+        scale = np.abs(weight.astype(np.float64)).mean(axis=(1, 2, 3))
+        bias = np.zeros(channels) if module.bias is None else _float64(module.bias)
+        self.unary(
+            node,
+            Convolution,
+            weight=np.ascontiguousarray(weight.transpose(0, 2, 3, 1)),
+            mul=scale if binary else np.ones(channels),
+            add=bias,
+            stride=module.stride[0],
+            padding=module.padding,
+            binary=binary,
+        )
+
+    def linear(self, node: fx.Node, module: nn.Linear) -> None:
+        """A 1x1 convolution of a value of one pixel."""
+        if not _one_pixel(node.args[0]):
+            self.refuse(node, "Linear over more than one pixel")
+        channels = module.out_features
+        self.unary(
+            node,
+            Convolution,
+            weight=_array(module.weight)[:, None, None, :],
+            mul=np.ones(channels),
+            add=np.zeros(channels) if module.bias is None else _float64(module.bias),
+            stride=1,
+            padding=(0, 0),
+            binary=False,
+        )
+
+    def shortcut(self, node: fx.Node, module: ChannelShortcut) -> None:
+        inputs, outputs = module.in_channels, module.out_channels
+        if inputs == outputs:
+            self.forward(node)
+        elif inputs > outputs:
+            self.unary(node, GroupMean, factor=inputs // outputs)
+        else:
+            self.unary(node, Repeat, factor=outputs // inputs)
+
+    def batch_norm(self, node: fx.Node, module: nn.BatchNorm2d) -> None:
+        if module.running_mean is None or module.running_var is None:
+            self.refuse(node, "BatchNorm2d without running statistics")
+        mean, variance = _float64(module.running_mean), _float64(module.running_var)
+        mul = 1 / np.sqrt(variance + module.eps)
+        add = np.zeros_like(mul)
+        if module.affine:
+            mul, add = mul * _float64(module.weight), _float64(module.bias)
+        self.unary(node, Affine, mul=mul, add=add - mean * mul)
+
+    def shift(self, node: fx.Node, module: Shift) -> None:
+        add = _float64(module.bias).reshape(-1)
+        self.unary(node, Affine, mul=np.ones_like(add), add=add)
+
+    def prelu(self, node: fx.Node, module: nn.PReLU) -> None:
+        slope = np.broadcast_to(_float64(module.weight), (shape(node)[1],))
+        self.unary(node, Prelu, slope=slope)
+
+    def shuffle(self, node: fx.Node, module: Shuffle) -> None:
+        """A concatenation whose channels the module then permutes; its order is found by a run."""
+        parts = tuple(self.input(node, position) for position in range(len(node.args)))
+        widths = [self.layers[part].channels for part in parts]
+        numbers = torch.arange(sum(widths), dtype=torch.float32).reshape(1, -1, 1, 1)
+        order = module(*numbers.split(widths, dim=1)).flatten().int().tolist()
+        self.emit(node, Concat, parts)
+        self.emit(node, Permute, (self.values[node],), order=tuple(order))
+
+    def upsample(self, node: fx.Node, module: nn.Upsample) -> None:
+        source, target = shape(node.args[0])[2:], shape(node)[2:]
+        factor = target[0] // source[0]
+        exact = (source[0] * factor, source[1] * factor) == tuple(target)
+        if module.mode != "nearest" or not exact or factor & (factor - 1):
+            self.refuse(node, f"Upsample {module.mode} by {module.scale_factor}")
+        self.unary(node, Upsample, factor=factor)
+
+    def sum(self, node: fx.Node) -> None:
+        if node.kwargs or not all(isinstance(value, fx.Node) for value in node.args):
+            self.refuse(node, "a sum with a constant")
+        if shape(node.args[0]) != shape(node.args[1]):
+            self.refuse(node, "a sum of different shapes")
+        self.emit(node, Sum, (self.input(node, 0), self.input(node, 1)))
+
+    def product(self, node: fx.Node) -> None:
+        first, second = node.args
+        if isinstance(second, int | float):
+            mul = np.full(shape(node)[1], float(second))
+            self.unary(node, Affine, mul=mul, add=np.zeros_like(mul))
+            return
+        if not _one_pixel(second) or shape(second)[1] != shape(first)[1]:
+            self.refuse(node, "a product of two images")
+        self.emit(node, Multiply, (self.input(node, 0), self.input(node, 1)))
+
+    def mean(self, node: fx.Node) -> None:
+        if tuple(node.args[1]) != (2, 3):  # type: ignore[arg-type]
+            self.refuse(node, f"a mean over {node.args[1]}")
+        self.unary(node, Mean)
+
+    def concatenate(self, node: fx.Node) -> None:
+        parts = node.args[0]
+        dimension = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+        if dimension != 1:
+            self.refuse(node, f"a concatenation of dimension {dimension}")
+        self.emit(node, Concat, tuple(self.values[part] for part in parts))  # type: ignore[union-attr, index]
+
+    def reshape(self, node: fx.Node) -> None:
+        """Between (N, C) and (N, C, 1, 1) the value stays the same."""
+        if not _one_pixel(node) or shape(node)[1] != shape(node.args[0])[1]:
+            self.refuse(node, f"{node.target} of more than one pixel")
+        self.forward(node)
+
+
+_MODULES: dict[type[nn.Module], Callable[..., None]] = {
+    nn.Conv2d: _Reader.convolution,
+    BinaryConv2d: _Reader.convolution,
+    nn.Linear: _Reader.linear,
+    nn.BatchNorm2d: _Reader.batch_norm,
+    Shift: _Reader.shift,
+    Shuffle: _Reader.shuffle,
+    ChannelShortcut: _Reader.shortcut,
+    nn.PReLU: _Reader.prelu,
+    PReLU: _Reader.prelu,
+    nn.Upsample: _Reader.upsample,
+    nn.ReLU: lambda reader, node, _: reader.unary(node, Relu),
+    nn.Sigmoid: lambda reader, node, _: reader.unary(node, Sigmoid),
+    SignModule: lambda reader, node, _: reader.unary(node, Sign),
+    nn.Identity: lambda reader, node, _: reader.forward(node),
+}
+_FUNCTIONS: dict[Any, Callable[[_Reader, fx.Node], None]] = {
+    operator.add: _Reader.sum,
+    operator.mul: _Reader.product,
+    torch.cat: _Reader.concatenate,
+    "mean": _Reader.mean,
+    "relu": lambda reader, node: reader.unary(node, Relu),
+    "sigmoid": lambda reader, node: reader.unary(node, Sigmoid),
+    "unflatten": _Reader.reshape,
+}
+
+
+def shape(node: Any) -> tuple[int, ...]:
+    """Shape of a node's output, as `trace` has found it."""
+    return tuple(node.meta["tensor_meta"].shape)
+
+
+def _one_pixel(node: Any) -> bool:
+    return all(side == 1 for side in shape(node)[2:])
+
+
+def _name(node: fx.Node) -> str:
+    """The layer's path in the module, or the innermost module's and the function's name."""
+    if node.op == "call_module":
+        return str(node.target)
+    stack = node.meta.get("nn_module_stack") or {}
+    owner = next(reversed(stack.values()))[0] if stack else ""
+    return f"{owner}.{node.name}" if owner else node.name
+
+
+def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return tensor.detach().float().numpy()
+
+
+def _float64(tensor: torch.Tensor) -> Floats:
+    return tensor.detach().double().numpy()

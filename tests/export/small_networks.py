@@ -1,0 +1,83 @@
+"""Networks with every brick of the zoo, narrow and with few modules, so that tests stay fast."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from bihrnet.heatmap_model import ModelSpec
+from bihrnet.nn.bihrnet import BiHRNetLayers, DirectLayers
+from bihrnet.nn.binary import BinaryConv2d, Shift, UnitStyle
+from bihrnet.nn.hrnet import HRNet, Layers, Layout
+from bihrnet.nn.session import TorchSession
+from bihrnet.skeleton import LSP
+
+SIZE = (64, 96)
+
+
+def bihrnet_layers(se_on="input", unit_act="rprelu", unit_shortcut="outside", real_act="prelu"):
+    return BiHRNetLayers(UnitStyle(unit_act), se_on, real_act, unit_shortcut)
+
+
+def small(layers: Layers, *, pruned: bool = False, width: int = 8) -> HRNet:
+    """All stages and four branches, one module a stage and one block a branch."""
+    layout = Layout(
+        width, modules=(1, 1, 1), blocks=1, layer1_blocks=2, layer1_planes=width, pruned=pruned
+    )
+    return HRNet(len(LSP), layout, layers)
+
+
+#: By name, builders of networks that the engine runs.
+NETWORKS = {
+    "real": lambda: small(Layers()),
+    "direct": lambda: small(DirectLayers("approx")),
+    "bihrnet": lambda: small(bihrnet_layers(), pruned=True),
+    "unpruned": lambda: small(bihrnet_layers(se_on=None)),
+    "odd widths": lambda: small(bihrnet_layers(unit_shortcut="none"), pruned=True, width=12),
+    "gate on output": lambda: small(bihrnet_layers(se_on="output", unit_act="prelu"), pruned=True),
+    "shortcuts": lambda: small(bihrnet_layers(unit_shortcut="all"), pruned=True),
+    "no shortcuts": lambda: small(bihrnet_layers(unit_shortcut="none", real_act="relu")),
+}
+
+
+def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Random statistics and parameters as no training leaves them: negative scales, zeros."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(like: torch.Tensor, scale: float = 1.0, mean: float = 0.0) -> torch.Tensor:
+        return mean + scale * torch.randn(like.shape, generator=generator)
+
+    with torch.no_grad():
+        for part in module.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.running_mean.copy_(normal(part.running_mean, 0.3))
+                part.running_var.copy_(normal(part.running_var).abs() + 0.5)
+                part.weight.copy_(normal(part.weight, 0.7, 0.3))
+                part.weight[torch.rand(part.weight.shape, generator=generator) < 0.05] = 0
+                part.bias.copy_(normal(part.bias, 0.3))
+            elif isinstance(part, Shift):
+                part.bias.copy_(normal(part.bias, 0.2))
+            elif isinstance(part, nn.PReLU):
+                part.weight.copy_(normal(part.weight, 0.3, 0.3))
+            elif isinstance(part, BinaryConv2d):
+                part.weight.copy_(normal(part.weight, 0.1))
+            elif isinstance(part, nn.Conv2d | nn.Linear):
+                fan_in = part.weight[0].numel()
+                part.weight.copy_(normal(part.weight, (2 / fan_in) ** 0.5))
+                if part.bias is not None:
+                    part.bias.copy_(normal(part.bias, 0.1))
+    return module
+
+
+def session(module: nn.Module, size: tuple[int, int] = SIZE) -> TorchSession:
+    return TorchSession(module, ModelSpec("small@test", LSP, size))
+
+
+def images(count: int, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
+    """Smooth random pictures: noise in 8 x 8 squares and a little between pixels."""
+    random = np.random.default_rng(seed)
+    height, width = size
+    squares = random.integers(0, 200, (count, height // 8, width // 8, 3))
+    fine = random.integers(0, 56, (count, height, width, 3))
+    return (squares.repeat(8, 1).repeat(8, 2) + fine).astype(np.uint8)

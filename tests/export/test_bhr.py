@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from small_networks import NETWORKS, SIZE, images, randomise, session, small
+from torch import nn
+
+from bihrnet.engine.counting import count_graph
+from bihrnet.engine.golden import golden_image
+from bihrnet.engine.graph import AddStep, Conv, ConvBinary, ConvInt8, Load, SignStep, WriteStep
+from bihrnet.engine.model_file import read_model, write_model
+from bihrnet.engine.reference import ReferenceSession, run_graph
+from bihrnet.errors import BihrnetError
+from bihrnet.export.bhr import to_bhr
+from bihrnet.nn import build
+from bihrnet.nn.binary import BinaryConv2d
+from bihrnet.nn.counting import count
+from bihrnet.nn.hrnet import Layers
+
+
+def reference(model, crops):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ReferenceSession(model)(crops)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_heatmaps_are_those_of_torch(name, tmp_path):
+    network = session(randomise(NETWORKS[name](), seed=3))
+    model = to_bhr(network)
+    write_model(model, tmp_path / "model.bhr")
+    read = read_model(tmp_path / "model.bhr")
+    crops = images(2)
+    expected = network(crops)
+    heatmaps = reference(read, crops)
+    assert heatmaps.shape == expected.shape
+    np.testing.assert_allclose(heatmaps, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+    assert read.golden.matches(network(golden_image(read.golden.seed, SIZE)))
+    assert read.spec == network.spec
+
+
+@pytest.mark.parametrize("name", ["real", "bihrnet", "shortcuts"])
+def test_int8_comes_near(name):
+    network = session(randomise(NETWORKS[name](), seed=3))
+    crops = images(4)
+    model = to_bhr(network, "int8", crops)
+    kinds = Counter(type(op) for op in model.graph.ops)
+    assert kinds[ConvInt8] == sum(type(part) is nn.Conv2d for part in network.module.modules())
+    expected = network(crops)
+    error = reference(model, crops) - expected
+    # Signs of random networks turn easily; unrelated heatmaps would differ by 1.4 deviations.
+    assert np.sqrt(np.mean(error**2)) < 0.4 * expected.std()
+    assert model.precision == "int8"
+
+
+def test_int8_without_crops_is_refused():
+    network = session(NETWORKS["real"]())
+    with pytest.raises(BihrnetError, match="int8 needs real crops"):
+        to_bhr(network, "int8")
+
+
+def test_counts_are_those_of_the_torch_module():
+    """The graph's operations, and what the file keeps of the module's parameters."""
+    module = NETWORKS["bihrnet"]()
+    model = to_bhr(session(module))
+    expected = count(module, SIZE)
+    assert count_graph(model.graph, model.constants, SIZE) == (
+        expected.real_macs,
+        expected.binary_macs,
+    )
+    assert model.counts == {
+        "params": expected.params,
+        "binary_weights": expected.binary_weights,
+        "real_weights": expected.real_weights,
+    }
+
+
+def test_one_file_runs_at_other_sizes():
+    module = randomise(NETWORKS["bihrnet"](), seed=1)
+    model = to_bhr(session(module))
+    other = (96, 64)
+    heatmaps = run_graph(model.graph, model.constants, images(1, other))[model.graph.output]
+    expected = session(module, other)(images(1, other)).transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(heatmaps, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
+
+
+def test_fusion_leaves_one_op_per_convolution():
+    """No pass of its own for normalisation, activation, shuffle, sum or sign."""
+    model = to_bhr(session(NETWORKS["bihrnet"]()))
+    kinds = Counter(type(op) for op in model.graph.ops)
+    modules = NETWORKS["bihrnet"]().modules()
+    convolutions = Counter(type(m) for m in modules if isinstance(m, nn.Conv2d | nn.Linear))
+    assert kinds[ConvBinary] == convolutions[BinaryConv2d]
+    assert kinds[ConvBinary] + kinds[Conv] == sum(convolutions.values())
+    # Loads: two gates, and a sum at full size in which no convolution ends.
+    assert kinds[Load] == 3
+
+
+def test_floats_that_nobody_reads_are_not_stored():
+    """Between the units of an MS-Block there are bits only."""
+    model = to_bhr(session(NETWORKS["unpruned"]()))
+    ops = {op.name: op for op in model.graph.ops}
+    first = ops["stage2.0.branches.0.0.unit1.conv"]
+    kinds = [type(step) for step in first.steps]
+    before_sum = first.steps[: kinds.index(AddStep)]
+    (written,) = [step for step in before_sum if isinstance(step, WriteStep)]
+    assert isinstance(written, SignStep)
+    assert ops["stage2.0.branches.0.0.unit2.conv"].input == written.tensor
+
+
+class Unknown(nn.Module):
+    def forward(self, x):
+        return torch.tanh(x)
+
+
+class Odd(Layers):
+    def activation(self, channels):
+        return nn.Sequential(Unknown())
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence"),
+    [
+        (lambda: small(Odd()), r"layer .*tanh \(tanh\) has no counterpart in the engine"),
+        (lambda: build("simplebaseline-r50", 14), r"maxpool \(MaxPool2d\) has no counterpart"),
+        (lambda: build("mobilenet-v2", 14), r"layer .* has no counterpart in the engine; export"),
+    ],
+)
+def test_a_layer_that_the_engine_lacks_is_named(module, sentence):
+    with pytest.raises(BihrnetError, match=sentence):
+        to_bhr(session(module()))
+
+
+def test_export_leaves_the_module_as_it_was():
+    module = NETWORKS["bihrnet"]()
+    network = session(module)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    to_bhr(network, "int8", images(1))
+    assert not module.training
+    after = module.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
