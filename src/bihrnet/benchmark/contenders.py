@@ -1,0 +1,222 @@
+"""From the names that are asked for to files that each runtime can open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bihrnet.errors import BihrnetError
+from bihrnet.heatmap_model import ModelSpec
+from bihrnet.loading import CHECKPOINT_SUFFIXES, model_cards
+from bihrnet.skeleton import COCO
+
+if TYPE_CHECKING:
+    from bihrnet.nn.session import TorchSession
+
+#: Runtimes that the engine can be compared with.
+PEERS = ("onnxruntime", "openvino", "torch")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a network is built from, with random weights: name, joints and options."""
+
+    name: str
+    joints: int
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row of a benchmark: a network in one runtime.
+
+    Attributes:
+        model: as it was asked for.
+        runtime: "engine", "onnxruntime", "openvino" or "torch".
+        precision: of the real-valued layers.
+        size: (height, width) of the image.
+        path: what the runtime opens; for torch none, it builds `architecture` anew.
+        architecture: to build it from.
+        ops: binary MACs / 64 + real MACs.
+    """
+
+    model: str
+    runtime: str
+    precision: str
+    size: tuple[int, int]
+    path: Path
+    architecture: Architecture
+    ops: float
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A MODEL of the command line: a `.bhr`, a torch network, or both."""
+
+    name: str
+    size: tuple[int, int]
+    architecture: Architecture
+    bhr: Path | None
+    session: Callable[[], TorchSession]
+
+
+def prepare(
+    models: Sequence[str],
+    peers: Sequence[str],
+    size: tuple[int, int] | None,
+    folder: Path,
+    warn: Callable[[str], None],
+) -> list[Contender]:
+    """Every model in every runtime, the engine first.
+
+    Args:
+        models: bundled names, `.bhr` files, checkpoints or architectures (with random weights,
+            which take the same time).
+        peers: some of `PEERS`.
+        size: of the image; by default the model's own, 256x192 for an architecture.
+        folder: where converted networks are written.
+        warn: gets a sentence for everything that a runtime cannot run.
+
+    Raises:
+        BihrnetError: an unknown model or runtime.
+    """
+    for peer in peers:
+        if peer not in PEERS:
+            raise BihrnetError(f"no runtime {peer!r} to compare with, only {', '.join(PEERS)}")
+    contenders: list[Contender] = []
+    for number, model in enumerate(models):
+        network = _find(model, size)
+        place = folder / str(number)
+        place.mkdir()
+        for writer in (_engine, *(_WRITERS[peer] for peer in peers)):
+            contenders.extend(_written(writer, network, place, warn))
+    if not contenders:
+        raise BihrnetError("nothing is left to measure")
+    return contenders
+
+
+def _written(
+    writer: Callable[[_Network, Path], Iterator[Contender]],
+    network: _Network,
+    folder: Path,
+    warn: Callable[[str], None],
+) -> list[Contender]:
+    try:
+        return list(writer(network, folder))
+    except BihrnetError as error:
+        warn(f"{network.name}: {error}")
+        return []
+
+
+def _find(model: str, size: tuple[int, int] | None) -> _Network:
+    bundled = {card.name: card.path for card in model_cards()}
+    path = bundled.get(model, Path(model))
+    if path.suffix.lower() == ".bhr":
+        from bihrnet.engine.model_file import read_model
+
+        spec = read_model(path).spec
+        architecture = Architecture(spec.name.partition("@")[0], len(spec.skeleton))
+        chosen = size or spec.input_size
+        return _Network(model, chosen, architecture, path, lambda: _fresh(architecture, chosen))
+    if path.suffix.lower() in CHECKPOINT_SUFFIXES:
+        return _checkpoint(model, path, size)
+    architecture = Architecture(model, len(COCO))
+    chosen = size or (256, 192)
+    return _Network(model, chosen, architecture, None, lambda: _fresh(architecture, chosen))
+
+
+def _checkpoint(model: str, path: Path, size: tuple[int, int] | None) -> _Network:
+    from bihrnet.nn.checkpoint import read_checkpoint
+    from bihrnet.nn.session import TorchSession
+
+    content = read_checkpoint(path)
+    chosen = size or content.input_size
+    options = tuple(content.options.items())
+    architecture = Architecture(content.architecture, len(content.skeleton), options)
+    spec = replace(content.spec, input_size=chosen)
+    return _Network(model, chosen, architecture, None, lambda: TorchSession(content.build(), spec))
+
+
+def _fresh(architecture: Architecture, size: tuple[int, int]) -> TorchSession:
+    from bihrnet.nn import build
+    from bihrnet.nn.session import TorchSession
+
+    if architecture.joints != len(COCO):
+        raise BihrnetError(f"peers are measured with {len(COCO)} joints only")
+    module = build(architecture.name, architecture.joints, **dict(architecture.options))
+    return TorchSession(module, ModelSpec(architecture.name, COCO, size))
+
+
+def _ops(session: TorchSession) -> float:
+    from bihrnet.nn.counting import count
+
+    return count(session.module, session.spec.input_size).ops
+
+
+def _row(
+    network: _Network, runtime: str, precision: str, path: Path, ops: float
+) -> Contender:
+    return Contender(
+        network.name, runtime, precision, network.size, path, network.architecture, ops
+    )
+
+
+def _engine(network: _Network, folder: Path) -> Iterator[Contender]:
+    """The file itself, or both precisions of a torch network."""
+    from bihrnet.engine.counting import count_graph
+    from bihrnet.engine.model_file import read_model, write_model
+
+    if network.bhr is not None:
+        model = read_model(network.bhr)
+        real, binary = count_graph(model.graph, model.constants, network.size)
+        yield _row(network, "engine", model.precision, network.bhr, binary / 64 + real)
+        return
+    from bihrnet.export.bhr import to_bhr
+
+    session = network.session()
+    # Noise will do to calibrate: ranges do not change the time.
+    noise = np.random.default_rng(0).integers(0, 256, (2, *network.size, 3), np.uint8)
+    for model in (to_bhr(session, "fp32"), to_bhr(session, "int8", noise)):
+        path = folder / f"{model.precision}.bhr"
+        write_model(model, path)
+        yield _row(network, "engine", model.precision, path, _ops(session))
+
+
+def _onnx(network: _Network, folder: Path) -> Path:
+    from bihrnet.export.onnx import write_onnx
+
+    path = folder / "network.onnx"
+    if not path.exists():
+        write_onnx(network.session(), path)
+    return path
+
+
+def _onnxruntime(network: _Network, folder: Path) -> Iterator[Contender]:
+    path = _onnx(network, folder)
+    yield _row(network, "onnxruntime", "fp32", path, _ops(network.session()))
+
+
+def _openvino(network: _Network, folder: Path) -> Iterator[Contender]:
+    """In float32 and bfloat16; binary convolutions as OpenVINO's own BinaryConvolution."""
+    from bihrnet.nn.registry import architectures
+
+    if architectures()[network.architecture.name].binary:
+        from bihrnet.export.openvino import write_openvino
+
+        path = folder / "network.xml"
+        write_openvino(network.session(), path)
+    else:
+        path = _onnx(network, folder)
+    for precision in ("fp32", "bf16"):
+        yield _row(network, "openvino", precision, path, _ops(network.session()))
+
+
+def _torch(network: _Network, folder: Path) -> Iterator[Contender]:
+    yield _row(network, "torch", "fp32", folder, _ops(network.session()))
+
+
+_WRITERS = {"onnxruntime": _onnxruntime, "openvino": _openvino, "torch": _torch}

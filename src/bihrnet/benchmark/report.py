@@ -1,0 +1,88 @@
+"""What was measured, as JSON and as a chart."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bihrnet.benchmark.contenders import Contender
+from bihrnet.errors import BihrnetError
+
+
+def report(times: Mapping[Contender, Sequence[float]], threads: int, isa: str) -> dict[str, Any]:
+    """The JSON of `bihrnet bench`; the ratio is a row's median over that of the first row."""
+    medians = [float(np.median(taken)) for taken in times.values()]
+    rows = [
+        {
+            "model": contender.model,
+            "runtime": contender.runtime,
+            "precision": contender.precision,
+            "threads": threads,
+            "size": list(contender.size),
+            "median_ms": round(1e3 * median, 4),
+            "p90_ms": round(1e3 * float(np.percentile(taken, 90)), 4),
+            "ratio_to_first": round(median / medians[0], 5),
+        }
+        for (contender, taken), median in zip(times.items(), medians, strict=True)
+    ]
+    return {"machine": machine(), "isa": isa, "rows": rows}
+
+
+def machine() -> str:
+    """Processor and cores."""
+    name = platform.processor() or platform.machine()
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass
+    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+
+
+def write_chart(times: Mapping[Contender, Sequence[float]], path: Path) -> None:
+    """Latency against operations and against file size, as PNG, SVG or PDF.
+
+    Raises:
+        BihrnetError: matplotlib is missing, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise BihrnetError(
+            f"{path}: a chart needs matplotlib: pip install 'bihrnet[train]'"
+        ) from None
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for contender, taken in times.items():
+        latency = 1e3 * float(np.median(taken))
+        label = f"{contender.model} · {contender.runtime} {contender.precision}"
+        sizes = (contender.ops / 1e9, _megabytes(contender.path))
+        for axes, value in zip(panels, sizes, strict=True):
+            if value:
+                axes.scatter(value, latency, label=label, s=40)
+                axes.annotate(
+                    label, (value, latency), fontsize=7, xytext=(5, 3), textcoords="offset points"
+                )
+    for axes, what in zip(panels, ("operations / 10⁹", "file / MB"), strict=True):
+        axes.set(xscale="log", yscale="log", xlabel=what, ylabel="median time of an image / ms")
+        axes.grid(which="both", alpha=0.3)
+        axes.margins(0.25)
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise BihrnetError(f"{path}: the chart cannot be written: {error}") from error
+
+
+def _megabytes(path: Path) -> float | None:
+    """Of the network's file; OpenVINO and ONNX keep weights in a second file of the same stem."""
+    if not path.is_file():
+        return None
+    parts = {path, path.with_suffix(".bin"), path.with_name(path.name + ".data")}
+    return sum(part.stat().st_size for part in parts if part.is_file()) / 1e6

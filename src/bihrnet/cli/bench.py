@@ -1,0 +1,92 @@
+"""`bihrnet bench`: how long one image takes, model by model and runtime by runtime."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+
+from bihrnet.cli.output import console, parse_size, write_json
+from bihrnet.errors import BihrnetError
+
+
+def bench(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL]...",
+            help="Bundled names, .bhr files, checkpoints or architectures. Default: the bundled "
+            "default model.",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    size: Annotated[
+        str | None, typer.Option(help="Input, height x width. Default: the model's own.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="Peers, separated by commas: onnxruntime, openvino, torch.")
+    ] = "",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each contender.")] = 15,
+    json: Annotated[
+        str | None, typer.Option("--json", help="Write the rows; - for standard output.")
+    ] = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="Draw time against operations and file size (PNG).")
+    ] = None,
+) -> None:
+    """Time MODELs side by side, in turns, one image at a time."""
+    from bihrnet.benchmark.alternation import measure
+    from bihrnet.benchmark.contenders import prepare
+    from bihrnet.benchmark.report import report, write_chart
+    from bihrnet.engine.session import default_isa
+    from bihrnet.loading import list_models
+
+    chosen = models or list_models()[:1]
+    if not chosen:
+        raise BihrnetError("no weights are bundled; name a model, for instance bihrnet-w32")
+    peers = [peer.strip() for peer in against.split(",") if peer.strip()]
+    asked_size = parse_size(size) if size else None
+
+    def warn(sentence: str) -> None:
+        console.print(f"left out: {sentence}", style="yellow", markup=False)
+
+    isa = default_isa()
+    with tempfile.TemporaryDirectory(prefix="bihrnet-bench-") as folder:
+        contenders = prepare(chosen, peers, asked_size, Path(folder), warn)
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("measuring", total=rounds * len(contenders))
+            times = measure(
+                contenders, threads, rounds, warn, lambda: progress.update(task, advance=1)
+            )
+        if not times:
+            raise BihrnetError("none of the models could be run")
+        result = report(times, threads, isa)
+        console.print(_table(result))
+        if chart is not None:
+            write_chart(times, chart)
+    write_json(result, json)
+
+
+def _table(result: dict[str, Any]) -> Table:
+    table = Table(title=f"{result['machine']}, {result['isa']}")
+    for column in ("model", "runtime", "precision", "threads", "size"):
+        table.add_column(column, no_wrap=True)
+    for column in ("median ms", "p90 ms", "speed"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in result["rows"]:
+        height, width = row["size"]
+        table.add_row(
+            row["model"],
+            row["runtime"],
+            row["precision"],
+            str(row["threads"]),
+            f"{height}x{width}",
+            f"{row['median_ms']:.2f}",
+            f"{row['p90_ms']:.2f}",
+            f"{1 / row['ratio_to_first']:.2f}x",
+        )
+    return table
