@@ -17,12 +17,12 @@ test: $(VENV)/.test
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-# torch is installed by its pin first: nothing may pull in another build of it.
+# Finding poses needs no torch.
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) torch numpy
 	$(PIP) --editable .
 	touch $@
 
+# torch is installed by its pin first: nothing may pull in another build of it.
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) torch numpy
 	$(PIP) --editable '.[dev]'

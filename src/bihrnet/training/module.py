@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from bihrnet.data.people import PeopleDataset
 from bihrnet.errors import BihrnetError
 from bihrnet.evaluate import score_predictions
-from bihrnet.heatmap import decode, flip_merge
+from bihrnet.heatmap import decode_in_images, flip_merge
 from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.training.batches import Batch
 from bihrnet.training.checkpoint import random_states, restore_random_states
@@ -26,8 +26,6 @@ from bihrnet.training.optimisation import build_optimiser, learning_rate_factor
 from bihrnet.training.recipe import Recipe
 
 CHECKPOINT_FORMAT = 1
-#: Input pixels per heatmap pixel, of every architecture here.
-STRIDE = 4
 
 
 class PoseTraining(pl.LightningModule):
@@ -127,11 +125,11 @@ class PoseTraining(pl.LightningModule):
         if self.recipe.evaluation.flip_test:
             mirrored = network(crops.flip(3)).float().cpu().numpy()
             maps = flip_merge(maps, mirrored, self._validation.skeleton.flip_permutation)
-        points, scores = decode(maps, self.recipe.evaluation.decoding)
-        for index, place, score in zip(batch["index"].tolist(), points, scores, strict=True):
-            crop = self._validation.people[index].crop(self.recipe.data.input_size)
-            keypoints = np.column_stack([crop.to_image(place * STRIDE), score])
-            self._predicted.append((index, keypoints.astype(np.float32)))
+        indices = batch["index"].tolist()
+        people, size = self._validation.people, self.recipe.data.input_size
+        places = [people[index].crop(size) for index in indices]
+        found = decode_in_images(maps, places, self.recipe.evaluation.decoding)
+        self._predicted.extend(zip(indices, found, strict=True))
 
     def on_validation_epoch_end(self) -> None:
         """Gather all processes' keypoints and score them; every process ends with the metrics."""
