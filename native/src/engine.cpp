@@ -74,7 +74,13 @@ void Engine::prepare_steps(ReadyOp& op, std::size_t number) {
       op.values.back().resize(padded(op.info->channels), 0.0f);
       step.channel_values = op.values.back().data();
     }
-    op.steps.push_back(step);
+    Step* const before = op.steps.empty() ? nullptr : &op.steps.back();
+    if (before != nullptr && before->kind == StepKind::prelu && step.kind == StepKind::shift) {
+      before->kind = StepKind::prelu_shift;
+      before->more_values = step.channel_values;
+    } else {
+      op.steps.push_back(step);
+    }
   }
 }
 
@@ -166,23 +172,27 @@ void Engine::write_heatmaps(float* heatmaps) const {
 void Engine::run_op(std::size_t number) {
   ReadyOp& op = ops_[number];
   const int height = op.info->height;
-  const int groups = std::max(1, int(op.groups.size()));
-  const int pieces = pool_.threads() == 1 ? 1 : kPiecesPerThread * pool_.threads();
-  const int chunks = std::clamp(pieces / groups, 1, height);
-  const auto begin = [&](int chunk) { return int(std::int64_t(height) * chunk / chunks); };
-
-  if (op.info->kind == OpKind::conv) {
-    // Groups outermost, so that a group's weights stay in the cache for all rows.
-    const auto& kernels = kernels_.conv[std::size_t(op.info->conv.dot)];
-    pool_.run(groups * chunks, [&](int item) {
-      const auto group = std::size_t(item / chunks);
-      const int chunk = item % chunks;
-      kernels[op.weights.groups[group].log2_blocks](op.groups[group], begin(chunk),
-                                                    begin(chunk + 1));
-    });
-  } else {
-    pool_.run(chunks, [&](int chunk) { kernels_.map(op.epilogue, begin(chunk), begin(chunk + 1)); });
-  }
+  const bool conv = op.info->kind == OpKind::conv;
+  const int groups = conv ? int(op.groups.size()) : 1;
+  // Each thread has its band of rows, and does it in pieces that others can take over.
+  const int threads = pool_.threads();
+  const int pieces = threads == 1 ? 1 : std::max(1, kPiecesPerThread / groups);
+  const auto row = [&](int piece) {
+    return int(std::int64_t(height) * piece / (std::int64_t(threads) * pieces));
+  };
+  // Groups outermost, so that a group's weights stay in the cache for all rows.
+  pool_.run(groups * pieces, [&](int thread, int item) {
+    const int piece = thread * pieces + item % pieces;
+    const int begin = row(piece);
+    const int end = row(piece + 1);
+    if (conv) {
+      const auto group = std::size_t(item / pieces);
+      const int size = op.weights.groups[group].log2_blocks;
+      kernels_.conv[std::size_t(op.info->conv.dot)][size](op.groups[group], begin, end);
+    } else {
+      kernels_.map(op.epilogue, begin, end);
+    }
+  });
   compute_means(number);
 }
 

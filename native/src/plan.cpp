@@ -35,6 +35,18 @@ struct Life {
 
 bool overlap(const Access& a, const Access& b) { return a.begin < b.end && b.begin < a.end; }
 
+// Gives tensors of one type and size the widest border that any of them needs: a few more bytes, and
+// all of them can take each other's place.
+void widen_borders(const Network& network, std::vector<Life>& lives) {
+  std::map<std::tuple<ElementType, int, int, int>, int> widest;
+  const auto border = [&](std::size_t tensor) -> int& {
+    const TensorInfo& info = network.tensors()[tensor];
+    return widest[{info.type, info.height, info.width, info.channels}];
+  };
+  for (std::size_t i = 0; i < lives.size(); ++i) border(i) = std::max(border(i), lives[i].border);
+  for (std::size_t i = 0; i < lives.size(); ++i) lives[i].border = border(i);
+}
+
 std::vector<Life> lives(const Network& network) {
   std::vector<Life> all(network.tensors().size());
   all[std::size_t(network.input())].first_write = 0;
@@ -71,6 +83,7 @@ std::vector<Life> lives(const Network& network) {
       }
     }
   }
+  widen_borders(network, all);
   read(network.output(), int(network.ops().size()), 0, 0, false);
   return all;
 }

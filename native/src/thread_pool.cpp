@@ -8,8 +8,8 @@ namespace bihrnet {
 namespace {
 
 // How often a thread without work looks again before it offers its core to others, and then sleeps.
-// Spinning lasts some 30 microseconds: within a run, the next loop comes sooner.
-constexpr int kSpins = 1000;
+// Spinning lasts some tens of microseconds: within a run, the next loop comes sooner.
+constexpr int kSpins = 2000;
 constexpr int kYields = 20;
 
 inline void relax() {
@@ -20,34 +20,49 @@ inline void relax() {
 #endif
 }
 
-constexpr std::uint64_t kItemMask = 0xffffffff;
-constexpr std::uint64_t kNextLoop = kItemMask + 1;
+constexpr std::uint64_t kMask = 0xffff;
+constexpr std::uint64_t kOneFromBegin = 1;
+constexpr std::uint64_t kOneFromEnd = 1 << 16;
+
+int begin_of(std::uint64_t range) { return int(range & kMask); }
+int end_of(std::uint64_t range) { return int(range >> 16 & kMask); }
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : threads_(threads), ranges_(new Range[std::size_t(threads)]) {
   workers_.reserve(std::size_t(threads - 1));
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { work(); });
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
 }
 
 ThreadPool::~ThreadPool() {
   stop_.store(true);
-  bell_.fetch_add(1);
-  bell_.notify_all();
+  loop_.fetch_add(1);
+  loop_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
-bool ThreadPool::take_item() {
-  std::uint64_t left = left_.load(std::memory_order_acquire);
-  while ((left & kItemMask) != 0) {
+bool ThreadPool::take_from(int owner, int self) {
+  std::atomic<std::uint64_t>& range = ranges_[std::size_t(owner)].left;
+  std::uint64_t left = range.load(std::memory_order_acquire);
+  while (begin_of(left) < end_of(left)) {
     const Call call = call_.load(std::memory_order_relaxed);
     const void* const context = context_.load(std::memory_order_relaxed);
-    if (left_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel,
+    // Others take from the end, which the owner comes to last.
+    const bool own = owner == self;
+    const std::uint64_t rest = own ? left + kOneFromBegin : left - kOneFromEnd;
+    if (range.compare_exchange_weak(left, rest, std::memory_order_acq_rel,
                                     std::memory_order_acquire)) {
-      call(context, int(left & kItemMask) - 1);
+      call(context, owner, own ? begin_of(left) : end_of(left) - 1);
       finished_.fetch_add(1, std::memory_order_release);
       return true;
     }
+  }
+  return false;
+}
+
+bool ThreadPool::take_item(int self) {
+  for (int i = 0; i < threads_; ++i) {
+    if (take_from((self + i) % threads_, self)) return true;
   }
   return false;
 }
@@ -56,16 +71,18 @@ void ThreadPool::share(int items, Call call, const void* context) {
   call_.store(call, std::memory_order_relaxed);
   context_.store(context, std::memory_order_relaxed);
   finished_.store(0, std::memory_order_relaxed);
-  const std::uint64_t loop = (left_.load(std::memory_order_relaxed) & ~kItemMask) + kNextLoop;
-  // Sequentially consistent with the sleeper's counterpart: either it sees the items, or we see it.
-  left_.store(loop | std::uint64_t(items));
-  if (sleepers_.load() != 0) {
-    bell_.fetch_add(1);
-    bell_.notify_all();
+  const std::uint32_t loop = loop_.load(std::memory_order_relaxed) + 1;
+  const std::uint64_t range = std::uint64_t(loop) << 32 | std::uint64_t(items) << 16;
+  for (int i = 0; i < threads_; ++i) {
+    ranges_[std::size_t(i)].left.store(range, std::memory_order_release);
   }
-  while (take_item()) {
+  // Both sequentially consistent: either a thread about to sleep sees the loop, or we see it.
+  loop_.store(loop);
+  if (sleepers_.load() != 0) loop_.notify_all();
+  while (take_item(0)) {
   }
-  for (int spin = 0; finished_.load(std::memory_order_acquire) != items; ++spin) {
+  const int all = items * threads_;
+  for (int spin = 0; finished_.load(std::memory_order_acquire) != all; ++spin) {
     if (spin < kSpins) {
       relax();
     } else {
@@ -74,23 +91,27 @@ void ThreadPool::share(int items, Call call, const void* context) {
   }
 }
 
-void ThreadPool::work() {
-  int waited = 0;
-  while (!stop_.load(std::memory_order_relaxed)) {
-    if (take_item()) {
-      waited = 0;
-    } else if (waited < kSpins) {
-      ++waited;
+void ThreadPool::wait_for_loop(std::uint32_t seen) {
+  for (int i = 0; i < kSpins + kYields; ++i) {
+    if (loop_.load(std::memory_order_acquire) != seen) return;
+    if (i < kSpins) {
       relax();
-    } else if (waited < kSpins + kYields) {
-      ++waited;
-      std::this_thread::yield();
     } else {
-      const std::uint32_t bell = bell_.load();
-      sleepers_.fetch_add(1);
-      if ((left_.load() & kItemMask) == 0 && !stop_.load()) bell_.wait(bell);
-      sleepers_.fetch_sub(1);
-      waited = 0;
+      std::this_thread::yield();
+    }
+  }
+  sleepers_.fetch_add(1);
+  loop_.wait(seen);
+  sleepers_.fetch_sub(1);
+}
+
+void ThreadPool::work(int self) {
+  std::uint32_t seen = 0;
+  for (;;) {
+    wait_for_loop(seen);
+    if (stop_.load()) return;
+    seen = loop_.load(std::memory_order_acquire);
+    while (take_item(self)) {
     }
   }
 }

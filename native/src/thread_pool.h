@@ -1,11 +1,14 @@
 // Threads that share the items of one loop at a time. Nothing is allocated per loop.
 //
-// The caller works too and never waits for a thread that has taken nothing: where the cores are
-// busy with something else, a loop costs what one thread needs, not what the scheduler grants.
+// Every thread has a range of items of its own, the same in every loop, so that it finds in its
+// cache what it wrote in the loop before. A thread that is done takes over items of others, and the
+// caller never waits for a thread that has taken nothing: where the cores are busy with something
+// else, a loop costs what one thread needs, not what the scheduler grants.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -19,40 +22,50 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return int(workers_.size()) + 1; }
+  int threads() const { return threads_; }
 
-  // Calls work(item) for every item in [0, items), in any order and on any thread; returns when all
-  // are done. One caller at a time; `work` may not throw.
+  // Calls work(thread, item) for each thread's items [0, items), in any order and not necessarily on
+  // that thread; returns when all are done. One caller at a time; `work` may not throw.
   template <class Work>
   void run(int items, const Work& work) {
-    if (workers_.empty() || items == 1) {
-      for (int item = 0; item < items; ++item) work(item);
+    if (threads_ == 1) {
+      for (int item = 0; item < items; ++item) work(0, item);
       return;
     }
-    share(items, [](const void* context, int item) { (*static_cast<const Work*>(context))(item); },
+    share(items,
+          [](const void* context, int thread, int item) {
+            (*static_cast<const Work*>(context))(thread, item);
+          },
           &work);
   }
 
  private:
-  using Call = void (*)(const void* context, int item);
+  using Call = void (*)(const void* context, int thread, int item);
+
+  // What is left of a thread's range: number of the loop, end, begin (32, 16, 16 bits).
+  struct alignas(64) Range {
+    std::atomic<std::uint64_t> left{0};
+  };
 
   void share(int items, Call call, const void* context);
-  // Takes one item of the current loop and runs it; false where none is left.
-  bool take_item();
-  void work();
+  // Takes an item, of this thread's range first, and runs it; false where none is left.
+  bool take_item(int self);
+  bool take_from(int owner, int self);
+  void work(int self);
+  // Waits until the number of the loop is not `seen` any more.
+  void wait_for_loop(std::uint32_t seen);
 
-  std::vector<std::thread> workers_;
+  const int threads_;
+  std::unique_ptr<Range[]> ranges_;
   // The loop. Written only while no item is left, read before an item is taken: a thread that sees
   // a mixture of two loops fails to take an item, because the number of the loop has changed.
   std::atomic<Call> call_{nullptr};
   std::atomic<const void*> context_{nullptr};
-  // Number of the loop (high half) and how many of its items are not taken (low half).
-  alignas(64) std::atomic<std::uint64_t> left_{0};
+  alignas(64) std::atomic<std::uint32_t> loop_{0};
   alignas(64) std::atomic<int> finished_{0};
-  // Changes with every loop while somebody sleeps; what sleepers wait on.
-  alignas(64) std::atomic<std::uint32_t> bell_{0};
-  std::atomic<int> sleepers_{0};
+  alignas(64) std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
+  std::vector<std::thread> workers_;  // last, so that all else is there when they start
 };
 
 }  // namespace bihrnet

@@ -6,6 +6,7 @@ compiled engine is there, what loads is also planned and run by it.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import random
@@ -129,9 +130,9 @@ def change(tree: Any, source: random.Random) -> None:
     if action == 0:
         del node[key]
     elif action == 1 and isinstance(node, list):
-        node.append(node[key])
+        node.append(copy.deepcopy(node[key]))
     elif action == 2:
-        node[key] = source.choice(VALUES)
+        node[key] = copy.deepcopy(source.choice(VALUES))
     elif action == 3:
         other, other_key = source.choice(places)
         node[key] = other[other_key] if not isinstance(other[other_key], dict | list) else 1

@@ -48,13 +48,13 @@ def test_the_sides_follow_the_names_of_the_joints() -> None:
 
 
 def test_unsure_joints_and_their_limbs_are_left_out() -> None:
-    drawn = draw_poses(grey(), [pose([1, 0.1, 1, 1])], SKELETON)
+    drawn = draw_poses(grey(), [pose([1, 0.05, 1, 1])], SKELETON)
     head, left, right, _ = joints_in(BOX)
     assert (drawn[:, 145:] == 128).all()
     assert not near(drawn, (head + left) / 2, LEFT)
     assert near(drawn, (head + right) / 2, RIGHT)
-    assert (draw_poses(grey(), [pose(0.1)], SKELETON) == 128).all()
-    assert (draw_poses(grey(), [pose(0.1)], SKELETON, min_score=0.05) != 128).any()
+    assert (draw_poses(grey(), [pose(0.05)], SKELETON) == 128).all()
+    assert (draw_poses(grey(), [pose(0.05)], SKELETON, min_score=0.02) != 128).any()
     assert (draw_poses(grey(), [], SKELETON) == 128).all()
 
 

@@ -14,9 +14,9 @@ extern const KernelTable kAvx512 = {
     .largest_group = {4, 4, 4},
     .planes = {1, 1, 1},
     .expand = {keep_words, keep_words, keep_words},
-    .conv = {{conv<BinaryDot, 12, 8, 1>, conv<BinaryDot, 12, 8, 2>, conv<BinaryDot, 6, 4, 4>},
-             {conv<RealDot, 12, 8, 1>, conv<RealDot, 12, 8, 2>, conv<RealDot, 6, 4, 4>},
-             {conv<BytesDot, 12, 8, 1>, conv<BytesDot, 12, 8, 2>, conv<BytesDot, 6, 4, 4>}},
+    .conv = {{conv<BinaryDot, 6, 8, 1>, conv<BinaryDot, 6, 8, 2>, conv<BinaryDot, 6, 4, 4>},
+             {conv<RealDot, 6, 8, 1>, conv<RealDot, 6, 8, 2>, conv<RealDot, 6, 4, 4>},
+             {conv<BytesDot, 6, 8, 1>, conv<BytesDot, 6, 8, 2>, conv<BytesDot, 6, 4, 4>}},
     .map = map<6, 4>,
 };
 

@@ -20,7 +20,7 @@ template <class D, int P, int G>
   typename D::Weights w[G];
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) w[g] = D::weights(weights + g * kVector);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
     typename D::Word x = D::word(pixel[p] + offset);
     if (mask != 0) x = D::masked(x, mask);
@@ -47,7 +47,7 @@ template <class D, int P, int G>
   [[maybe_unused]] int room = D::kFlushWords;  // words until narrow counters may overflow
   for (int row = 0; row < task.kernel_rows; ++row, input += task.tap_row) {
     const std::uint8_t* pixel[P];
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) pixel[p] = input + p * task.output_pixel;
     const std::ptrdiff_t run = std::ptrdiff_t(task.run_words) * 4;
     for (std::ptrdiff_t offset = 0; offset < run;) {
@@ -80,7 +80,7 @@ inline void conv_rows(const ConvTask& task, int begin, int end) {
     const float* offsets = task.offsets + task.row_offsets[y] + block * kLanes;
     for (int x = 0; x < task.epilogue.width; x += P) {
       typename D::Sum sum[P][G];
-#pragma GCC unroll 12
+#pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) sum[p][g] = D::zero();
@@ -91,7 +91,7 @@ inline void conv_rows(const ConvTask& task, int begin, int end) {
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) {
         const Floats scale = load(task.scale + (block + g) * kLanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
         for (int p = 0; p < P; ++p) {
           const float* offset = offsets + task.column_offsets[x + p] + g * kLanes;
           v[p][g] = multiply_add(D::value(sum[p][g]), scale, load(offset));

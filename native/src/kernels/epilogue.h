@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstring>
 
 #include "types.h"
 
@@ -30,13 +31,13 @@ struct Place {
 template <int P, int G>
 [[gnu::always_inline]] inline void sigmoid(Floats (&v)[P][G]) {
   float values[P * G * kLanes];
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) store(values + (p * G + g) * kLanes, v[p][g]);
   }
   sigmoid(values, P * G * kLanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) v[p][g] = load(values + (p * G + g) * kLanes);
@@ -56,7 +57,7 @@ template <int P, int G>
     const int block = at.block + g;
     channel[g] = (step.tensor_blocks == 0 ? block : block % step.tensor_blocks) * kLanes;
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
     const auto* pixel = reinterpret_cast<const float*>(
         row + ((at.x + p) >> step.upsample_shift) * step.pixel_pitch);
@@ -78,7 +79,7 @@ template <int P, int G>
   std::uint8_t* row = step.data + at.y * step.row_pitch + at.x * step.pixel_pitch +
                       at.block * kLanes * std::ptrdiff_t(sizeof(float));
   const int lanes = last_lanes<G>(channels, at);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
     if (p >= at.pixels) break;
     auto* pixel = reinterpret_cast<float*>(row + p * step.pixel_pitch);
@@ -115,11 +116,11 @@ template <int P, int G>
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
       const Floats limit = load(threshold + g * kLanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
         if (p >= at.pixels) break;
         const auto word = std::uint16_t(less(v[p][g], limit));
-        __builtin_memcpy(bytes + p * step.pixel_pitch + g * 2, &word, 2);
+        std::memcpy(bytes + p * step.pixel_pitch + g * 2, &word, 2);
       }
     }
     return;
@@ -130,7 +131,7 @@ template <int P, int G>
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) {
     const Floats limit = load(threshold + g * kLanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) bits[p][g] = less(v[p][g], limit);
   }
   for (int p = 0; p < at.pixels; ++p, row += step.pixel_pitch) {
@@ -155,7 +156,7 @@ template <int P, int G>
   // Clamped before rounding: an integer may not hold what comes out of a network.
   const Floats low = broadcast(float(-step.zero_point));
   const Floats high = broadcast(float(255 - step.zero_point));
-#pragma GCC unroll 12
+#pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
     if (p >= at.pixels) break;
 #pragma GCC unroll 4
@@ -175,7 +176,7 @@ template <int P, int G>
   for (int g = 0; g < G; ++g) {
     // The first tile of a row starts the sum, so nobody has to clear it.
     Floats sum = at.x == 0 ? zeros() : load(sums + g * kLanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
       if (p < at.pixels) sum = add(sum, v[p][g]);
     }
@@ -191,7 +192,7 @@ template <int P, int G, class Change>
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) {
     const Floats value = load(values + g * kLanes);
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) v[p][g] = change(v[p][g], value);
   }
 }
@@ -209,7 +210,7 @@ template <int P, int G>
         per_channel(v, *step, at, [](Floats a, Floats b) { return multiply(a, b); });
         break;
       case StepKind::relu:
-#pragma GCC unroll 12
+#pragma GCC unroll 8
         for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
           for (int g = 0; g < G; ++g) v[p][g] = maximum(v[p][g], zeros());
@@ -221,6 +222,17 @@ template <int P, int G>
       case StepKind::shift:
         per_channel(v, *step, at, [](Floats a, Floats b) { return add(a, b); });
         break;
+      case StepKind::prelu_shift: {
+        const float* shift = step->more_values + at.block * kLanes;
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) {
+          const Floats slope = load(channel_values(*step, at.block) + g * kLanes);
+          const Floats addend = load(shift + g * kLanes);
+#pragma GCC unroll 8
+          for (int p = 0; p < P; ++p) v[p][g] = add(prelu(v[p][g], slope), addend);
+        }
+        break;
+      }
       case StepKind::sigmoid:
         sigmoid(v);
         break;

@@ -10,7 +10,7 @@ template <int P, int G>
 inline void map_row(const Epilogue& epilogue, int y, int block) {
   for (int x = 0; x < epilogue.width; x += P) {
     Floats v[P][G];
-#pragma GCC unroll 12
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) v[p][g] = zeros();

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "types.h"
 
@@ -72,7 +73,7 @@ inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
   } else {
     alignas(16) std::uint8_t all[kLanes];
     _mm_store_si128(reinterpret_cast<__m128i*>(all), bytes);
-    __builtin_memcpy(p, all, std::size_t(lanes));
+    std::memcpy(p, all, std::size_t(lanes));
   }
 }
 
@@ -89,7 +90,7 @@ inline Floats to_floats(Integers v) {
 }
 inline __m256i broadcast_word(const std::uint8_t* p) {
   std::int32_t word;
-  __builtin_memcpy(&word, p, 4);
+  std::memcpy(&word, p, 4);
   return _mm256_set1_epi32(word);
 }
 

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstdint>
+#include <cstring>
 
 #include "types.h"
 
@@ -43,7 +44,7 @@ inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
 
 inline std::int32_t word_at(const std::uint8_t* p) {
   std::int32_t word;
-  __builtin_memcpy(&word, p, 4);
+  std::memcpy(&word, p, 4);
   return word;
 }
 
@@ -74,8 +75,12 @@ struct BytesDot {
   static Word word(const std::uint8_t* p) { return _mm512_set1_epi32(word_at(p)); }
   static Word masked(Word w, std::uint32_t) { return w; }
   static void accumulate(Sum& sum, Weights w, Word x) {
+#if defined(__GNUC__)
     // As an intrinsic, gcc 12 copies the sums around and spills them: half the speed.
     asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+#else
+    sum = _mm512_dpbusd_epi32(sum, x, w);
+#endif
   }
   static Floats value(Sum sum) { return _mm512_cvtepi32_ps(sum); }
 };
@@ -88,9 +93,11 @@ struct BinaryDot {
   static constexpr int kFlushWords = 0;
   static Sum zero() { return _mm512_setzero_si512(); }
   static Weights weights(const std::uint8_t* p) {
-    // Kept in a register: gcc would fold the load into every XOR, and loads would be the limit.
     __m512i w = _mm512_loadu_si512(p);
+#if defined(__GNUC__)
+    // Kept in a register: gcc would fold the load into every XOR, and loads would be the limit.
     asm("" : "+v"(w));
+#endif
     return w;
   }
   static Word word(const std::uint8_t* p) { return _mm512_set1_epi32(word_at(p)); }

@@ -13,7 +13,7 @@ inline constexpr int kLanes = 16;
 
 // The widest tile of pixels. A tile that the right edge cuts off is computed whole and stored in
 // part, so kernels read (never write) up to a tile less one pixel behind a row.
-inline constexpr int kMaxTile = 12;
+inline constexpr int kMaxTile = 8;
 
 enum class StepKind : std::int32_t {
   add,          // v += tensor, up-sampled
@@ -21,6 +21,7 @@ enum class StepKind : std::int32_t {
   relu,         // v = max(v, 0)
   prelu,        // v = v < 0 ? channel_values * v : v
   shift,        // v += channel_values
+  prelu_shift,  // both: v = (v < 0 ? channel_values * v : v) + more_values
   sigmoid,      // v = 1 / (1 + exp(-v))
   store_float,  // tensor = v
   store_bits,   // tensor bit = v < channel_values
@@ -37,6 +38,7 @@ struct Step {
   float inverse_scale = 1;        // store_bytes
   std::int32_t zero_point = 0;    // store_bytes
   const float* channel_values = nullptr;  // readable in whole blocks
+  const float* more_values = nullptr;     // prelu_shift
   std::uint8_t* data = nullptr;   // the tensor's pixel (0, 0), at the slice's first channel
   std::ptrdiff_t row_pitch = 0;   // bytes
   std::ptrdiff_t pixel_pitch = 0; // bytes

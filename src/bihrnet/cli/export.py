@@ -20,7 +20,7 @@ class Precision(str, Enum):
 
 
 def export(
-    checkpoint: Annotated[str, typer.Argument(help="A checkpoint file or a bundled name.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint file.")],
     out: Annotated[Path, typer.Argument(help="OUT.bhr for the engine, OUT.onnx for others.")],
     precision: Annotated[
         Precision, typer.Option(help="Of the real-valued layers of a .bhr; int8 needs --calibrate.")
@@ -29,9 +29,11 @@ def export(
         Path | None,
         typer.Option(help="Folder of a data set, or of images that show one person each."),
     ] = None,
+    licence: Annotated[
+        str, typer.Option(help="SPDX identifier of the weights' licence, kept in a .bhr.")
+    ] = "",
 ) -> None:
     """Write CHECKPOINT as a model file for the engine (.bhr) or as ONNX."""
-    from bihrnet.loading import model_cards
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.session import TorchSession
 
@@ -43,9 +45,7 @@ def export(
         raise BihrnetError("--precision and --calibrate belong to .bhr files; ONNX is fp32")
     if calibrate is not None and not int8:
         raise BihrnetError("--calibrate belongs to --precision int8")
-    cards = {card.name: card for card in model_cards()}
-    card = cards.get(checkpoint)
-    content = read_checkpoint(card.path if card else checkpoint)
+    content = read_checkpoint(checkpoint)
     session = TorchSession(content.build(), content.spec)
     if suffix == ".onnx":
         from bihrnet.export.onnx import write_onnx
@@ -57,7 +57,6 @@ def export(
         from bihrnet.export.crops import calibration_crops
 
         crops = calibration_crops(calibrate, content.input_size) if calibrate else None
-        licence = card.licence if card else ""
         model = to_bhr(
             session,
             precision.value,

@@ -51,16 +51,18 @@ def calibrate(
 def quantisation_range(samples: NDArray[np.float32], name: str) -> tuple[float, int]:
     """Steps per unit and zero point with the least mean squared error on the samples.
 
-    The range may cut off the ends: rare large values cost less than coarse steps for all others. It
-    always holds zero exactly, as padding demands.
+    The range may cut off its ends, each by itself: rare large values cost less than coarse steps
+    for all others. It always holds zero exactly, as padding demands.
     """
     if not np.isfinite(samples).all():
         raise BihrnetError(f"layer {name} gives values that are not finite on the calibration data")
     low, high = min(float(samples.min()), 0.0), max(float(samples.max()), 0.0)
     if low == high:
         return 1.0, 0
-    choices = [_rounded(low * share, high * share) for share in np.geomspace(0.1, 1, 40)]
-    return min(choices, key=lambda choice: _squared_error(samples, *choice))
+    shares = np.geomspace(0.1, 1, 40)
+    high = min(high * shares, key=lambda end: _squared_error(samples, *_rounded(low, end)))
+    low = min(low * shares, key=lambda end: _squared_error(samples, *_rounded(end, high)))
+    return _rounded(low, high)
 
 
 def _rounded(low: float, high: float) -> tuple[float, int]:

@@ -12,7 +12,7 @@ from bihrnet.data import load_dataset
 from bihrnet.errors import BihrnetError
 from bihrnet.images import IMAGE_SUFFIXES, read_image
 
-#: Enough for ranges: the accuracy of int8 does not rise with more (docs/engine-format.md).
+#: Enough for ranges; what they cost in accuracy stands in docs/engine-format.md.
 COUNT = 128
 
 #: Data sets that are told by their layout; training people, not those of an evaluation.

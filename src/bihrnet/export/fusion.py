@@ -82,7 +82,10 @@ def fuse(
     """
     fusion = _Fusion(layers, quantisation)
     for index, layer in enumerate(fusion.layers):
-        fusion.values.append(_HANDLERS[type(layer)](fusion, index, layer))
+        handler = _HANDLERS.get(type(layer))
+        if handler is None:
+            fusion.refuse(layer, f"is a {type(layer).__name__}")
+        fusion.values.append(handler(fusion, index, layer))
     builder = fusion.builder
     return builder.finish(builder.store(fusion.computed(len(layers) - 1)))
 
@@ -148,6 +151,8 @@ class _Fusion:
         return Lazy.of(Value(IMAGE, 3, (), tensor=IMAGE))
 
     def convolution(self, index: int, layer: Convolution) -> Lazy:
+        if layer.groups > 1:
+            self.refuse(layer, f"is a convolution in {layer.groups} groups")
         weight = layer.weight[self.orders[index]][..., self.orders[layer.inputs[0]]]
         mul, add = layer.mul[self.orders[index]], layer.add[self.orders[index]]
         make = self.binary if layer.binary else self.real

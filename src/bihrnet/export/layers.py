@@ -1,7 +1,8 @@
-"""What a network consists of for the exporter: a list of layers, without torch.
+"""What a network consists of for the exporters: a list of layers, without torch.
 
-Tracing yields this list; fusion turns it into an op graph. A layer's inputs are the numbers of
-earlier layers, and each layer has one output: a value of `channels` channels.
+Tracing yields this list; fusion turns it into an op graph, others into ONNX or OpenVINO. A layer's
+inputs are the numbers of earlier layers, and each layer has one output: a value of `channels`
+channels.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ class Image(Layer):
 class Convolution(Layer):
     """Real-valued or binary convolution, zero padding.
 
-    `weight` is float32 (out, kernel height, kernel width, in); binary: latent weights, of which
-    the sign counts. `mul` and `add`, float64 (out,), follow the sum: a binary convolution's scaling
-    factor, a bias.
+    `weight` is float32 (out, kernel height, kernel width, in / groups); binary: latent weights, of
+    which the sign counts. `mul` and `add`, float64 (out,), follow the sum: a binary convolution's
+    scaling factor, a bias.
     """
 
     weight: NDArray[np.float32]
@@ -50,6 +51,25 @@ class Convolution(Layer):
     stride: int
     padding: tuple[int, int]
     binary: bool
+    groups: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deconvolution(Layer):
+    """Transposed convolution, `weight` float32 (in, out, kernel height, kernel width), no bias."""
+
+    weight: NDArray[np.float32]
+    stride: int
+    padding: tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaxPool(Layer):
+    """Largest value of square windows; outside the input nothing counts."""
+
+    kernel: int
+    stride: int
+    padding: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +83,11 @@ class Affine(Layer):
 @dataclass(frozen=True, kw_only=True)
 class Relu(Layer):
     """max(x, 0)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relu6(Layer):
+    """min(max(x, 0), 6)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +158,11 @@ class GroupMean(Layer):
 AnyLayer: TypeAlias = (
     Image
     | Convolution
+    | Deconvolution
+    | MaxPool
     | Affine
     | Relu
+    | Relu6
     | Prelu
     | Sigmoid
     | Sign

@@ -62,7 +62,10 @@ def openvino_model(layers: Sequence[AnyLayer], size: tuple[int, int]) -> ov.Mode
     """The graph of a network's layers, the last one its output."""
     translation = _Translation(layers, size)
     for index, layer in enumerate(layers):
-        translation.values.append(_HANDLERS[type(layer)](translation, index, layer))
+        handler = _HANDLERS.get(type(layer))
+        if handler is None:
+            raise BihrnetError(f"layer {layer.name} has no counterpart here; use ONNX for OpenVINO")
+        translation.values.append(handler(translation, index, layer))
     return ov.Model([translation.node(len(layers) - 1)], [translation.image], "bihrnet")
 
 

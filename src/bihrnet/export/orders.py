@@ -23,6 +23,7 @@ from bihrnet.export.layers import (
     AnyLayer,
     Concat,
     Convolution,
+    Deconvolution,
     GroupMean,
     Image,
     Permute,
@@ -189,7 +190,8 @@ class _Solver:
 
 def _linked(layer: AnyLayer) -> tuple[int, ...]:
     """Inputs whose order determines the layer's and the other way round."""
-    return () if isinstance(layer, Image | Convolution | Concat) else layer.inputs
+    free = Image | Convolution | Deconvolution | Concat
+    return () if isinstance(layer, free) else layer.inputs
 
 
 def _common(order: Order, layer: GroupMean | Repeat) -> Order:

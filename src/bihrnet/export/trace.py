@@ -1,4 +1,4 @@
-"""From a torch module to the exporter's layers, by torch.fx."""
+"""From a torch module to the exporters' layers, by torch.fx."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from bihrnet.export.layers import (
     AnyLayer,
     Concat,
     Convolution,
+    Deconvolution,
     Floats,
     GroupMean,
     Image,
+    MaxPool,
     Mean,
     Multiply,
     Permute,
     Prelu,
     Relu,
+    Relu6,
     Repeat,
     Sigmoid,
     Sign,
@@ -64,7 +67,7 @@ def trace_layers(traced: fx.GraphModule) -> tuple[list[AnyLayer], dict[fx.Node, 
     """Layers of a traced network, the last one its output, and the layer that made each node.
 
     Raises:
-        BihrnetError: the engine has nothing like one of the layers; the sentence names it.
+        BihrnetError: one of the layers is unknown; the sentence names it.
     """
     reader = _Reader(traced)
     for node in traced.graph.nodes:
@@ -96,10 +99,7 @@ class _Reader:
             self.refuse(node, "an output that is not the last value")
 
     def refuse(self, node: fx.Node, what: str) -> NoReturn:
-        raise BihrnetError(
-            f"layer {_name(node)} ({what}) has no counterpart in the engine; "
-            "export the network to .onnx instead"
-        )
+        raise BihrnetError(f"layer {_name(node)} ({what}) is not known to the exporters of bihrnet")
 
     def emit(self, node: fx.Node, kind: type[Any], inputs: tuple[int, ...], **fields: Any) -> None:
         self.values[node] = len(self.layers)
@@ -117,9 +117,9 @@ class _Reader:
         self.emit(node, kind, (self.input(node),), **fields)
 
     def convolution(self, node: fx.Node, module: nn.Conv2d) -> None:
-        plain = module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
+        plain = module.dilation == (1, 1) and module.padding_mode == "zeros"
         if not plain or isinstance(module.padding, str) or len(set(module.stride)) > 1:
-            self.refuse(node, "Conv2d with groups, dilation, other padding or uneven stride")
+            self.refuse(node, "Conv2d with dilation, other padding or uneven stride")
         binary = isinstance(module, BinaryConv2d)
         weight = _array(module.weight)
         channels = len(weight)
@@ -134,7 +134,21 @@ class _Reader:
             stride=module.stride[0],
             padding=module.padding,
             binary=binary,
+            groups=module.groups,
         )
+
+    def deconvolution(self, node: fx.Node, module: nn.ConvTranspose2d) -> None:
+        plain = module.groups == 1 and module.dilation == (1, 1) and module.bias is None
+        if not plain or any(module.output_padding) or len(set(module.stride)) > 1:
+            self.refuse(node, "ConvTranspose2d with bias, groups, dilation or output padding")
+        fields = {"stride": module.stride[0], "padding": module.padding}
+        self.unary(node, Deconvolution, weight=_array(module.weight), **fields)
+
+    def max_pool(self, node: fx.Node, module: nn.MaxPool2d) -> None:
+        sides = (module.kernel_size, module.stride, module.padding)
+        if module.dilation != 1 or module.ceil_mode or not all(type(s) is int for s in sides):
+            self.refuse(node, "MaxPool2d with dilation, ceil_mode or uneven sides")
+        self.unary(node, MaxPool, kernel=sides[0], stride=sides[1], padding=sides[2])
 
     def linear(self, node: fx.Node, module: nn.Linear) -> None:
         """A 1x1 convolution of a value of one pixel."""
@@ -235,6 +249,8 @@ class _Reader:
 _MODULES: dict[type[nn.Module], Callable[..., None]] = {
     nn.Conv2d: _Reader.convolution,
     BinaryConv2d: _Reader.convolution,
+    nn.ConvTranspose2d: _Reader.deconvolution,
+    nn.MaxPool2d: _Reader.max_pool,
     nn.Linear: _Reader.linear,
     nn.BatchNorm2d: _Reader.batch_norm,
     Shift: _Reader.shift,
@@ -244,6 +260,7 @@ _MODULES: dict[type[nn.Module], Callable[..., None]] = {
     PReLU: _Reader.prelu,
     nn.Upsample: _Reader.upsample,
     nn.ReLU: lambda reader, node, _: reader.unary(node, Relu),
+    nn.ReLU6: lambda reader, node, _: reader.unary(node, Relu6),
     nn.Sigmoid: lambda reader, node, _: reader.unary(node, Sigmoid),
     SignModule: lambda reader, node, _: reader.unary(node, Sign),
     nn.Identity: lambda reader, node, _: reader.forward(node),

@@ -1,0 +1,87 @@
+"""Whole networks: the engine against torch and against itself."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from bihrnet.engine import _native
+from bihrnet.engine.session import EngineSession
+from bihrnet.export.bhr import to_bhr
+from bihrnet.heatmap_model import ModelSpec
+from bihrnet.nn import build
+from bihrnet.nn.session import TorchSession
+from bihrnet.skeleton import COCO
+
+SIZE = (64, 96)
+FAST = [isa for isa in _native.usable_isas() if isa != "portable"]
+
+
+def crops(count):
+    """Noise with structure, so that activations spread as they do on photographs."""
+    coarse = np.random.default_rng(0).integers(0, 256, (count, 8, 12, 3), np.uint8)
+    return coarse.repeat(8, axis=1).repeat(8, axis=2)
+
+
+@cache
+def network(architecture):
+    """With the statistics of a network that has seen images."""
+    torch.manual_seed(0)
+    module = build(architecture, len(COCO)).train()
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = None  # the plain mean of what it sees
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+            torch.nn.init.normal_(layer.bias, std=0.2)
+    with torch.no_grad():
+        module(torch.from_numpy(crops(4)).permute(0, 3, 1, 2).float() / 64 - 2)
+    return TorchSession(module.eval(), ModelSpec(architecture, COCO, SIZE))
+
+
+@cache
+def exported(architecture):
+    return to_bhr(network(architecture))
+
+
+def share_off(found, wanted):
+    """Share of values that differ by more than a thousandth of the peak."""
+    return np.mean(np.abs(found - wanted) > 1e-3 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("isa", _native.usable_isas())
+def test_a_real_network(isa):
+    session = network("small-hrnet-w16")
+    images = crops(2)
+    assert (
+        share_off(EngineSession(exported("small-hrnet-w16"), isa=isa)(images), session(images)) == 0
+    )
+
+
+# Portable kernels round twice where the others and torch fuse, so signs flip that lie within that
+# rounding, and in a network that has learned nothing one flip changes much; kernels are compared
+# one by one in test_native_kernels.py.
+@pytest.mark.parametrize("isa", FAST)
+@pytest.mark.parametrize("architecture", ["bihrnet-w16", "binary-hrnet-w16"])
+def test_binary_networks(architecture, isa):
+    session = network(architecture)
+    images = crops(2)
+    heatmaps = EngineSession(exported(architecture), isa=isa, threads=2)(images)
+    assert share_off(heatmaps, session(images)) < 0.05
+
+
+@pytest.mark.skipif(len(FAST) < 2, reason="needs two instruction sets")
+def test_int8_is_the_same_on_every_instruction_set():
+    session = network("bihrnet-w16")
+    model = to_bhr(session, "int8", crops(4))
+    images = crops(2)
+    first, *others = (EngineSession(model, isa=isa)(images) for isa in FAST)
+    for other in others:
+        assert share_off(other, first) < 0.05
+
+
+def test_int8_of_a_real_network_is_close_to_torch():
+    session = network("small-hrnet-w16")
+    images = crops(2)
+    heatmaps = EngineSession(to_bhr(session, "int8", crops(4)))(images)
+    assert np.corrcoef(heatmaps.ravel(), session(images).ravel())[0, 1] > 0.99
