@@ -22,7 +22,7 @@ _POSES = ("stand", "gesture", "walk", "arms_up", "hands_on_hips", "run", "star",
 def person() -> Scene:
     """One person, whole and unhidden: the picture of ``bihrnet demo``.
 
-    The seed is one at which the bundled model is right: it is young, and not always (docs/results.md).
+    The seed is one at which the bundled model is right, which it is not always (docs/results.md).
     """
     calm = ("star", "arms_up", "stand", "gesture", "hands_on_hips")
     return draw_scene(np.random.default_rng(306), (720, 720), families=calm, distractions=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# One thread a process: pytest-xdist already fills the cores, and torch's pool would fight over them.
+# One thread a process: pytest-xdist already fills the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -16,11 +16,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of real photographs with labels beside the checkout; the test is skipped without it."""
+    """Real photographs with labels, beside the checkout; the test is skipped without them."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("../shared/data is not here")
     return folder
+
 
 # Machines that run the tests are shared: an example that waited for a core has not failed.
 settings.register_profile("bihrnet", deadline=None)

@@ -37,11 +37,13 @@ constexpr int kSteps = 20000;
 // Ten independent chains of one step each, so that throughput counts and not latency. The registers
 // are named, because the compiler must neither drop nor reorder anything.
 #define CHAIN(n) STEP("%%zmm" #n) "\n\t"
-#define CHAINS CHAIN(0) CHAIN(1) CHAIN(2) CHAIN(3) CHAIN(4) CHAIN(5) CHAIN(6) CHAIN(7) CHAIN(8) CHAIN(9)
+#define CHAINS \
+  CHAIN(0) CHAIN(1) CHAIN(2) CHAIN(3) CHAIN(4) CHAIN(5) CHAIN(6) CHAIN(7) CHAIN(8) CHAIN(9)
 #define CLOBBERED "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9"
 
 void xor_popcount_add() {
-#define STEP(sum) "vpxord %%zmm12, %%zmm11, %%zmm13\n\tvpopcntd %%zmm13, %%zmm13\n\tvpaddd %%zmm13, " sum ", " sum
+#define STEP(sum) \
+  "vpxord %%zmm12, %%zmm11, %%zmm13\n\tvpopcntd %%zmm13, %%zmm13\n\tvpaddd %%zmm13, " sum ", " sum
   for (int i = 0; i < kSteps; ++i) asm volatile(CHAINS : : : CLOBBERED, "xmm11", "xmm12", "xmm13");
 #undef STEP
 }
@@ -124,31 +126,32 @@ int main(int count, char** arguments) {
 #if defined(__x86_64__) && defined(__GNUC__)
   if (isa == "avx512") limit = limits();
 #endif
-  const std::vector<Shape> shapes[] = {
-      {{64, 48, 64, 64, 3, 1},
-       {32, 24, 64, 64, 3, 1},
-       {16, 12, 128, 128, 3, 1},
-       {8, 6, 256, 256, 3, 1},
-       {64, 48, 32, 16, 3, 1},
-       {64, 48, 16, 8, 3, 1},
-       {64, 48, 64, 256, 1, 1},
-       {64, 48, 256, 64, 1, 1}},
-      {{256, 192, 3, 64, 3, 2},
-       {128, 96, 64, 64, 3, 2},
-       {64, 48, 256, 64, 3, 2},
-       {64, 48, 32, 32, 3, 2},
-       {32, 24, 64, 128, 3, 2},
-       {16, 12, 128, 256, 3, 2}},
-      {}};
+  const std::vector<Shape> shapes[] = {{{64, 48, 64, 64, 3, 1},
+                                        {32, 24, 64, 64, 3, 1},
+                                        {16, 12, 128, 128, 3, 1},
+                                        {8, 6, 256, 256, 3, 1},
+                                        {64, 48, 32, 16, 3, 1},
+                                        {64, 48, 16, 8, 3, 1},
+                                        {64, 48, 64, 256, 1, 1},
+                                        {64, 48, 256, 64, 1, 1}},
+                                       {{256, 192, 3, 64, 3, 2},
+                                        {128, 96, 64, 64, 3, 2},
+                                        {64, 48, 256, 64, 3, 2},
+                                        {64, 48, 32, 32, 3, 2},
+                                        {32, 24, 64, 128, 3, 2},
+                                        {16, 12, 128, 256, 3, 2}},
+                                       {}};
   for (int dot = 0; dot < kDots; ++dot) {
     std::printf("%s %s", isa.c_str(), names[dot]);
-    if (limit[std::size_t(dot)] > 0) std::printf(", at most %.0f GMAC/s", limit[std::size_t(dot)] / 1e9);
+    if (limit[std::size_t(dot)] > 0)
+      std::printf(", at most %.0f GMAC/s", limit[std::size_t(dot)] / 1e9);
     std::printf("\n");
     for (const Shape& s : dot == 2 ? shapes[1] : shapes[dot]) {
       const double rate = run(table, Dot(dot), s);
       std::printf("  %3dx%3dx%3d ->%4d  %dx%d/%d  %6.0f GMAC/s", s.height, s.width, s.inputs,
                   s.outputs, s.kernel, s.kernel, s.stride, rate / 1e9);
-      if (limit[std::size_t(dot)] > 0) std::printf("  %3.0f %%", 100 * rate / limit[std::size_t(dot)]);
+      if (limit[std::size_t(dot)] > 0)
+        std::printf("  %3.0f %%", 100 * rate / limit[std::size_t(dot)]);
       std::printf("\n");
     }
   }

@@ -85,8 +85,8 @@ NB_MODULE(_native, m) {
   m.def("usable_isas", &usable_isas, "Instruction sets that can run here, the best first.");
 
   m.def(
-      "check_isa", [](const std::string& name) { return std::string(kernels(name).name); }, "name"_a,
-      "The name back, or a ValueError whose sentence says why it cannot run here.");
+      "check_isa", [](const std::string& name) { return std::string(kernels(name).name); },
+      "name"_a, "The name back, or a ValueError whose sentence says why it cannot run here.");
 
   nb::class_<Network>(m, "Network", "A network as it is described, op by op.")
       .def(nb::init<>())
@@ -102,27 +102,29 @@ NB_MODULE(_native, m) {
       .def(
           "conv_real",
           [](Network& network, int input, const Array<float>& weight, int stride, int pad_y,
-             int pad_x, const FloatArray& scale, const FloatArray& shift, const FloatArray& zero_points) {
-            network.conv(input,
-                         conv_info(Dot::real, weight, stride, pad_y, pad_x, scale, shift,
-                                   floats(zero_points)));
+             int pad_x, const FloatArray& scale, const FloatArray& shift,
+             const FloatArray& zero_points) {
+            network.conv(input, conv_info(Dot::real, weight, stride, pad_y, pad_x, scale, shift,
+                                          floats(zero_points)));
           },
-          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a, "zero_points"_a)
+          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a,
+          "zero_points"_a)
       .def(
           "conv_bytes",
           [](Network& network, int input, const Array<std::int8_t>& weight, int stride, int pad_y,
-             int pad_x, const FloatArray& scale, const FloatArray& shift, const FloatArray& zero_points) {
-            network.conv(input,
-                         conv_info(Dot::bytes, weight, stride, pad_y, pad_x, scale, shift,
-                                   floats(zero_points)));
+             int pad_x, const FloatArray& scale, const FloatArray& shift,
+             const FloatArray& zero_points) {
+            network.conv(input, conv_info(Dot::bytes, weight, stride, pad_y, pad_x, scale, shift,
+                                          floats(zero_points)));
           },
-          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a, "zero_points"_a)
+          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a,
+          "zero_points"_a)
       .def(
           "conv_binary",
           [](Network& network, int input, const Array<std::uint64_t>& weight, int stride, int pad_y,
              int pad_x, const FloatArray& scale, const FloatArray& shift) {
-            network.conv(input, conv_info(Dot::binary, weight, stride, pad_y, pad_x, scale, shift,
-                                          {}));
+            network.conv(input,
+                         conv_info(Dot::binary, weight, stride, pad_y, pad_x, scale, shift, {}));
           },
           "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a)
       .def("load", &Network::load, "input"_a, "upsample"_a)

@@ -67,7 +67,8 @@ void Engine::prepare_steps(ReadyOp& op, std::size_t number) {
       const int channels = network_.tensors()[std::size_t(info.tensor)].channels;
       const bool repeats = info.kind == StepKind::add && op.info->channels > channels;
       if (repeats) step.tensor_blocks = channels / kLanes;
-      if (info.kind == StepKind::multiply) step.channel_values = reinterpret_cast<float*>(step.data);
+      if (info.kind == StepKind::multiply)
+        step.channel_values = reinterpret_cast<float*>(step.data);
     }
     if (!info.channel_values.empty()) {
       op.values.push_back(info.channel_values);
@@ -117,8 +118,8 @@ void Engine::prepare_conv(ReadyOp& op) {
 void Engine::run(const std::uint8_t* images, int count, float* heatmaps) {
   const std::lock_guard<std::mutex> turn(running_);
   const auto image_size = std::size_t(input().height) * std::size_t(input().width) * 3;
-  const auto output_size = std::size_t(output().height) * std::size_t(output().width) *
-                           std::size_t(output().channels);
+  const auto output_size =
+      std::size_t(output().height) * std::size_t(output().width) * std::size_t(output().channels);
   for (int i = 0; i < count; ++i) {
     read_image(images + std::size_t(i) * image_size);
     for (std::size_t number = 0; number < ops_.size(); ++number) run_op(number);

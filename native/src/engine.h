@@ -1,4 +1,5 @@
-// A network made ready for one instruction set: weights packed, memory planned, every address known.
+// A network made ready for one instruction set: weights packed, memory planned, every address
+// known.
 #pragma once
 
 #include <mutex>
@@ -48,7 +49,9 @@ class Engine {
   void prepare_steps(ReadyOp& op, std::size_t number);
   void prepare_conv(ReadyOp& op);
   Step tensor_step(StepKind kind, int tensor, int channel) const;
-  std::uint8_t* address(const Placement& placement) const { return arena_.data() + placement.origin; }
+  std::uint8_t* address(const Placement& placement) const {
+    return arena_.data() + placement.origin;
+  }
 
   void read_image(const std::uint8_t* image);
   void write_heatmaps(float* heatmaps) const;

@@ -42,8 +42,8 @@ bool has_avx2() {
 bool has_avx512() {
   int extended[4];
   __cpuidex(extended, 7, 0);
-  const bool foundation = bit(extended[1], 16) && bit(extended[1], 17) && bit(extended[1], 30) &&
-                          bit(extended[1], 31);
+  const bool foundation =
+      bit(extended[1], 16) && bit(extended[1], 17) && bit(extended[1], 30) && bit(extended[1], 31);
   return has_avx2() && saved(0xe6) && foundation && bit(extended[2], 11) && bit(extended[2], 14);
 }
 #endif

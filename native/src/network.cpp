@@ -12,7 +12,7 @@ constexpr int kMaxChannels = 8192;
 constexpr int kMaxKernel = 15;
 constexpr int kMaxStride = 4;
 constexpr int kMaxUpsampleShift = 6;
-constexpr std::int64_t kMaxTerms = 1 << 16;  // of one sum: 2^16 * 255 * 127 < 2^31
+constexpr std::int64_t kMaxTerms = 1 << 16;     // of one sum: 2^16 * 255 * 127 < 2^31
 constexpr std::int64_t kMaxElements = 1 << 28;  // of one tensor
 
 void require(bool holds, const char* sentence) {

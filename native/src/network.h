@@ -24,9 +24,9 @@ struct TensorInfo {
 // A step of an op, on tensors instead of addresses.
 struct StepInfo {
   StepKind kind;
-  int tensor = -1;                    // add, multiply, store_*, row_sum (what gets the mean)
-  int channel = 0;                    // first channel of the tensor
-  int upsample_shift = 0;             // add
+  int tensor = -1;                      // add, multiply, store_*, row_sum (what gets the mean)
+  int channel = 0;                      // first channel of the tensor
+  int upsample_shift = 0;               // add
   std::vector<float> channel_values{};  // multiply (by constants), prelu, shift, store_bits
 };
 

@@ -79,8 +79,8 @@ PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes,
   const auto rows = std::size_t(conv.kernel_height);
   const std::size_t block_bytes = rows * words * planes * kLanes * 4;
 
-  PackedWeights packed{AlignedMemory(blocks(channels) * block_bytes), {}, conv.kernel_height,
-                       int(words), 0};
+  PackedWeights packed{
+      AlignedMemory(blocks(channels) * block_bytes), {}, conv.kernel_height, int(words), 0};
   // Behind the last byte of a run lies the next pixel. Real and byte weights are zero there; bits
   // have no zero, so they are cut off.
   if (conv.dot == Dot::binary && run % 4 != 0) {
@@ -102,9 +102,9 @@ PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes,
         for (std::size_t b = block; b < end; ++b) {
           std::uint32_t lanes[kLanes] = {};
           for (std::size_t lane = 0; lane < kLanes && b * kLanes + lane < channels; ++lane) {
-            const std::uint8_t* taps =
-                conv.weights.data() +
-                ((b * kLanes + lane) * rows + row) * std::size_t(conv.kernel_width) * conv.tap_bytes;
+            const std::uint8_t* taps = conv.weights.data() + ((b * kLanes + lane) * rows + row) *
+                                                                 std::size_t(conv.kernel_width) *
+                                                                 conv.tap_bytes;
             for (std::size_t byte = 0; byte < 4; ++byte) {
               const std::size_t position = word * 4 + byte;
               if (position >= run || position % pixel >= used) continue;
@@ -130,8 +130,9 @@ OffsetTable offset_table(const ConvInfo& conv, const TensorInfo& input, int heig
   const std::size_t channels = conv.scale.size();
   const std::size_t padded = blocks(channels) * kLanes;
   const int taps = conv.kernel_height * conv.kernel_width;
-  // Bits: stored zeros around the image are +1 and have added their weights, so these taps are taken
-  // out. Bytes: stored zeros have added nothing; the zero point is taken off the taps on the image.
+  // Bits: stored zeros around the image are +1 and have added their weights, so these taps are
+  // taken out. Bytes: stored zeros have added nothing; the zero point is taken off the taps on the
+  // image.
   const bool binary = conv.dot == Dot::binary;
   const double start = binary ? double(taps) * input.channels : 0.0;
 

@@ -29,8 +29,7 @@ struct PackedWeights {
   std::uint32_t tail_mask;
 };
 
-PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes,
-                           const KernelTable& kernels);
+PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes, const KernelTable& kernels);
 
 // What a convolution adds to its scaled sum, for every kind of place on the image: rows (and
 // columns) whose kernel window loses the same taps to the padding form a class.

@@ -35,8 +35,8 @@ struct Life {
 
 bool overlap(const Access& a, const Access& b) { return a.begin < b.end && b.begin < a.end; }
 
-// Gives tensors of one type and size the widest border that any of them needs: a few more bytes, and
-// all of them can take each other's place.
+// Gives tensors of one type and size the widest border that any of them needs: a few more bytes,
+// and all of them can take each other's place.
 void widen_borders(const Network& network, std::vector<Life>& lives) {
   std::map<std::tuple<ElementType, int, int, int>, int> widest;
   const auto border = [&](std::size_t tensor) -> int& {
@@ -205,8 +205,7 @@ class Planner {
     const auto reads_image = [&](const OpInfo& op) {
       return op.kind == OpKind::conv && op.conv.dot == Dot::real && op.input == network_.input();
     };
-    plan_.has_real_image =
-        std::any_of(network_.ops().begin(), network_.ops().end(), reads_image);
+    plan_.has_real_image = std::any_of(network_.ops().begin(), network_.ops().end(), reads_image);
     if (!plan_.has_real_image) return;
     const auto image = std::size_t(network_.input());
     plan_.real_image = place(network_.tensors()[image], ElementType::real, lives_[image].border);

@@ -24,19 +24,20 @@ class ThreadPool {
 
   int threads() const { return threads_; }
 
-  // Calls work(thread, item) for each thread's items [0, items), in any order and not necessarily on
-  // that thread; returns when all are done. One caller at a time; `work` may not throw.
+  // Calls work(thread, item) for each thread's items [0, items), in any order and not necessarily
+  // on that thread; returns when all are done. One caller at a time; `work` may not throw.
   template <class Work>
   void run(int items, const Work& work) {
     if (threads_ == 1) {
       for (int item = 0; item < items; ++item) work(0, item);
       return;
     }
-    share(items,
-          [](const void* context, int thread, int item) {
-            (*static_cast<const Work*>(context))(thread, item);
-          },
-          &work);
+    share(
+        items,
+        [](const void* context, int thread, int item) {
+          (*static_cast<const Work*>(context))(thread, item);
+        },
+        &work);
   }
 
  private:

@@ -89,7 +89,8 @@ Case random_case(unsigned seed) {
   Case result;
   Network& network = result.network;
   const int image = network.tensor(ElementType::bytes, height, width, 3, 1, 0);
-  const int data = network.tensor(types[int(dot)], height, width, inputs, 1, dot == Dot::bytes ? 7 : 0);
+  const int data =
+      network.tensor(types[int(dot)], height, width, inputs, 1, dot == Dot::bytes ? 7 : 0);
   network.conv(image, conv(random, Dot::real, 3, inputs, 1, 1, 1, 0, 0));
   if (dot == Dot::binary) {
     network.step_store_bits(data, 0, random.integers(inputs, -300, 300));
@@ -97,9 +98,9 @@ Case random_case(unsigned seed) {
     network.step_store(data, 0);
   }
 
-  ConvInfo info = conv(random, dot, inputs, outputs, kernel_height, kernel_width,
-                       random.within(1, 2), random.within(0, kernel_height - 1),
-                       random.within(0, kernel_width - 1));
+  ConvInfo info =
+      conv(random, dot, inputs, outputs, kernel_height, kernel_width, random.within(1, 2),
+           random.within(0, kernel_height - 1), random.within(0, kernel_width - 1));
   if (dot == Dot::bytes) info.zero_points.assign(std::size_t(inputs), 7);
   const int out_height = (height + 2 * info.pad_y - kernel_height) / info.stride + 1;
   const int out_width = (width + 2 * info.pad_x - kernel_width) / info.stride + 1;

@@ -3,7 +3,8 @@
 // The switch is taken once per step and tile, not once per vector, so it costs next to nothing, and
 // one routine serves every combination of residuals, activations and stores.
 //
-// Like conv.h and map.h, this file is included behind one of the simd_*.h, and written in its terms.
+// Like conv.h and map.h, this file is included behind one of the simd_*.h, and written in its
+// terms.
 #pragma once
 
 #include <cmath>
@@ -26,8 +27,8 @@ struct Place {
   for (int i = 0; i < count; ++i) values[i] = 1.0f / (1.0f + std::exp(-values[i]));
 }
 
-// Only for a handful of values per image (gates), so one by one. The tile goes through memory and is
-// read back whole: were any of it alive across the call, it would live in memory in every step.
+// Only for a handful of values per image (gates), so one by one. The tile goes through memory and
+// is read back whole: were any of it alive across the call, it would live in memory in every step.
 template <int P, int G>
 [[gnu::always_inline]] inline void sigmoid(Floats (&v)[P][G]) {
   float values[P * G * kLanes];
@@ -59,8 +60,8 @@ template <int P, int G>
   }
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
-    const auto* pixel = reinterpret_cast<const float*>(
-        row + ((at.x + p) >> step.upsample_shift) * step.pixel_pitch);
+    const auto* pixel = reinterpret_cast<const float*>(row + ((at.x + p) >> step.upsample_shift) *
+                                                                 step.pixel_pitch);
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) v[p][g] = add(v[p][g], load(pixel + channel[g]));
   }

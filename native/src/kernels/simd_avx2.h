@@ -135,8 +135,8 @@ struct BytesDot {
   }
   static Word masked(Word x, std::uint32_t) { return x; }
   static void accumulate(__m256i& sum, __m256i even, __m256i odd, const Word& x) {
-    sum = _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(even, x.even),
-                                                 _mm256_madd_epi16(odd, x.odd)));
+    sum = _mm256_add_epi32(
+        sum, _mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));
   }
   static void accumulate(Sum& sum, const Weights& w, const Word& x) {
     accumulate(sum.low, w.even.low, w.odd.low, x);

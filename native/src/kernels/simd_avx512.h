@@ -58,7 +58,9 @@ struct RealDot {
   static Weights weights(const std::uint8_t* p) {
     return _mm512_loadu_ps(reinterpret_cast<const float*>(p));
   }
-  static Word word(const std::uint8_t* p) { return _mm512_castsi512_ps(_mm512_set1_epi32(word_at(p))); }
+  static Word word(const std::uint8_t* p) {
+    return _mm512_castsi512_ps(_mm512_set1_epi32(word_at(p)));
+  }
   static Word masked(Word w, std::uint32_t) { return w; }
   static void accumulate(Sum& sum, Weights w, Word x) { sum = _mm512_fmadd_ps(w, x, sum); }
   static Floats value(Sum sum) { return sum; }

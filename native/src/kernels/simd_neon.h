@@ -92,9 +92,7 @@ struct RealDot {
   static constexpr int kFlushWords = 0;
   static Sum zero() { return zeros(); }
   static Weights weights(const std::uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
-  static Word word(const std::uint8_t* p) {
-    return vreinterpretq_f32_u32(vdupq_n_u32(word_at(p)));
-  }
+  static Word word(const std::uint8_t* p) { return vreinterpretq_f32_u32(vdupq_n_u32(word_at(p))); }
   static Word masked(Word x, std::uint32_t) { return x; }
   static void accumulate(Sum& sum, const Weights& w, Word x) {
     for (int i = 0; i < kQuads; ++i) sum.quad[i] = vfmaq_f32(sum.quad[i], w.quad[i], x);
@@ -102,8 +100,8 @@ struct RealDot {
   static Floats value(const Sum& sum) { return sum; }
 };
 
-// Widened to 16 bits, weights when a model is loaded, activations once per word and tile: exact, and
-// part of every AArch64 processor.
+// Widened to 16 bits, weights when a model is loaded, activations once per word and tile: exact,
+// and part of every AArch64 processor.
 struct BytesDot {
   struct Sum {
     int32x4_t quad[kQuads];

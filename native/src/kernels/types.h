@@ -32,16 +32,16 @@ enum class StepKind : std::int32_t {
 // One thing done to a vector of output channels while it is in registers.
 struct Step {
   StepKind kind;
-  int upsample_shift = 0;         // add: log2 of the nearest-neighbour factor
-  int tensor_blocks = 0;          // add: blocks after which the tensor's channels begin again; 0: never
-  int bit_offset = 0;             // store_bits: channel at which this op's channel 0 lands
-  float inverse_scale = 1;        // store_bytes
-  std::int32_t zero_point = 0;    // store_bytes
+  int upsample_shift = 0;   // add: log2 of the nearest-neighbour factor
+  int tensor_blocks = 0;    // add: blocks after which the tensor's channels begin again; 0: never
+  int bit_offset = 0;       // store_bits: channel at which this op's channel 0 lands
+  float inverse_scale = 1;  // store_bytes
+  std::int32_t zero_point = 0;            // store_bytes
   const float* channel_values = nullptr;  // readable in whole blocks
   const float* more_values = nullptr;     // prelu_shift
-  std::uint8_t* data = nullptr;   // the tensor's pixel (0, 0), at the slice's first channel
-  std::ptrdiff_t row_pitch = 0;   // bytes
-  std::ptrdiff_t pixel_pitch = 0; // bytes
+  std::uint8_t* data = nullptr;           // the tensor's pixel (0, 0), at the slice's first channel
+  std::ptrdiff_t row_pitch = 0;           // bytes
+  std::ptrdiff_t pixel_pitch = 0;         // bytes
 };
 
 // The steps of an op, and the size of what they run over.
@@ -86,7 +86,7 @@ struct KernelTable {
   // Turns a vector of 16 weight words into `planes` vectors, as the kernel wants to load them.
   void (*expand[kDots])(const std::uint32_t* words, std::uint32_t* planes);
   void (*conv[kDots][kGroupSizes])(const ConvTask&, int begin, int end);  // by log2(group)
-  void (*map)(const Epilogue&, int begin, int end);  // v = 0, then the steps
+  void (*map)(const Epilogue&, int begin, int end);                       // v = 0, then the steps
 };
 
 }  // namespace bihrnet

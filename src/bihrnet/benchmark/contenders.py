@@ -157,9 +157,7 @@ def _ops(session: TorchSession) -> float:
     return count(session.module, session.spec.input_size).ops
 
 
-def _row(
-    network: _Network, runtime: str, precision: str, path: Path, ops: float
-) -> Contender:
+def _row(network: _Network, runtime: str, precision: str, path: Path, ops: float) -> Contender:
     return Contender(
         network.name, runtime, precision, network.size, path, network.architecture, ops
     )
