@@ -29,7 +29,7 @@ def test_report_as_json(tmp_path: Path) -> None:
     report = json.loads(run("--json", "-"))
     assert set(report) == {
         "bihrnet", "location", "python", "system", "processor", "cores", "libraries", "missing",
-        "models",
+        "models", "engine",
     }  # fmt: skip
     assert report["cores"] >= 1
     assert report["processor"]
@@ -55,9 +55,20 @@ def test_what_is_missing_or_broken_is_said_with_the_remedy(monkeypatch: pytest.M
     text = run()
     assert "missing for person detectors in ONNX files: pip install 'bihrnet[detector]'\n" in text
     assert (
-        "missing for checkpoints, training and evaluation: pip install 'bihrnet[train]' "
+        "missing for checkpoints and training: pip install 'bihrnet[train]' "
         "(installed, but: libtorch.so: cannot open shared object file)\n"
     ) in text
     report = json.loads(run("--json", "-"))
     assert report["libraries"]["torch"] is None
     assert [gap["library"] for gap in report["missing"]] == ["onnxruntime", "torch"]
+
+
+def test_kernels_that_run_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BIHRNET_ISA", raising=False)
+    engine = json.loads(run("--json", "-"))["engine"]
+    assert engine["isa"] == engine["usable"][0]
+    assert f"engine: {engine['isa']} kernels (the best this processor has" in run()
+    monkeypatch.setenv("BIHRNET_ISA", "portable")
+    assert "engine: portable kernels (forced by BIHRNET_ISA" in run()
+    monkeypatch.setenv("BIHRNET_ISA", "mmx")
+    assert "engine: cannot run: BIHRNET_ISA" in run()

@@ -72,8 +72,9 @@ def bench(
 
 
 def _table(result: dict[str, Any]) -> Table:
-    table = Table(title=f"{result['machine']}, {result['isa']}")
-    for column in ("model", "runtime", "precision", "threads", "size"):
+    threads = result["rows"][0]["threads"]
+    table = Table(title=f"{result['machine']}, {result['isa']}, threads: {threads}")
+    for column in ("model", "runtime", "layers", "size"):
         table.add_column(column, no_wrap=True)
     for column in ("median ms", "p90 ms", "speed"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -83,7 +84,6 @@ def _table(result: dict[str, Any]) -> Table:
             row["model"],
             row["runtime"],
             row["precision"],
-            str(row["threads"]),
             f"{height}x{width}",
             f"{row['median_ms']:.2f}",
             f"{row['p90_ms']:.2f}",
