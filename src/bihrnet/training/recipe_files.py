@@ -80,7 +80,9 @@ def _find(source: str) -> Path:
     if source in known:
         return known[source]
     near = difflib.get_close_matches(path.stem, known, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"bundled: {', '.join(known)}"
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else "docs/training.md lists the bundled ones"
+    )
     raise BihrnetError(f"no recipe {source!r}; {hint}")
 
 
