@@ -12,7 +12,7 @@ from bihrnet.errors import BihrnetError
 
 app = typer.Typer(
     name="bihrnet",
-    help="Human pose estimation that is really binary.",
+    help="Human pose estimation that is really binary. With --debug a mistake shows its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -22,11 +22,6 @@ for module in (predict, demo, train, evaluate, export, info, bench, models, doct
     # Each module holds one command, a function of the module's own name.
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))
-
-
-@app.callback()
-def _root() -> None:
-    """Human pose estimation that is really binary. With --debug a mistake shows its traceback."""
 
 
 def main() -> None:

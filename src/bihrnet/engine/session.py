@@ -16,7 +16,7 @@ from bihrnet.heatmap_model import ModelSpec
 try:
     from bihrnet.engine import _native
     from bihrnet.engine.native import native_network
-except ImportError as error:  # pragma: no cover - a broken installation
+except ImportError as error:
     raise BihrnetError(
         "the compiled part of bihrnet is missing (bihrnet.engine._native); install bihrnet again "
         f"with a C++20 compiler at hand, or from a wheel ({error})"
