@@ -131,6 +131,10 @@ class Odd(Layers):
             lambda: build("mobilenet-v2", 14),
             "layer .* is a Relu6, which the engine",
         ),
+        (
+            lambda: build("lite-hrnet-18", 14),
+            "layer .* is a Slice, which the engine",
+        ),
     ],
 )
 def test_a_layer_that_the_engine_lacks_is_named(module, sentence):

@@ -56,6 +56,10 @@ def test_networks_that_the_engine_does_not_run(name, tmp_path):
     check(build(name, len(LSP)), tmp_path / "model.onnx", (32, 32))
 
 
+def test_pooling_slices_and_bilinear_upsampling(tmp_path):
+    check(build("lite-hrnet-18", len(LSP)), tmp_path / "model.onnx", (64, 96))
+
+
 def test_a_file_serves_other_sizes(tmp_path):
     module = NETWORKS["bihrnet"]()
     runtime = check(module, tmp_path / "model.onnx")

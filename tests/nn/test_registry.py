@@ -23,6 +23,8 @@ NAMES = {
     "hrnet-w18",
     "hrnet-w32",
     "hrnet-w48",
+    "lite-hrnet-18",
+    "lite-hrnet-30",
     "mobilenet-v2",
     "simplebaseline-r50",
     "small-hrnet-w16",

@@ -80,14 +80,21 @@ def fuse(
     Raises:
         BihrnetError: a combination that the engine cannot express; the sentence names the layer.
     """
+    for layer in layers:
+        if type(layer) not in _HANDLERS:
+            _refuse(layer, f"is a {type(layer).__name__}")
     fusion = _Fusion(layers, quantisation)
     for index, layer in enumerate(fusion.layers):
-        handler = _HANDLERS.get(type(layer))
-        if handler is None:
-            fusion.refuse(layer, f"is a {type(layer).__name__}")
-        fusion.values.append(handler(fusion, index, layer))
+        fusion.values.append(_HANDLERS[type(layer)](fusion, index, layer))
     builder = fusion.builder
     return builder.finish(builder.store(fusion.computed(len(layers) - 1)))
+
+
+def _refuse(layer: Layer, why: str) -> NoReturn:
+    raise BihrnetError(
+        f"layer {layer.name} {why}, which the engine cannot run; "
+        "export the network to .onnx instead"
+    )
 
 
 class _Fusion:
@@ -107,12 +114,6 @@ class _Fusion:
         self.values: list[Lazy] = []
         self.signs: dict[int, tuple[str, NDArray[np.bool_]]] = {}
         self.folded: set[int] = set()
-
-    def refuse(self, layer: Layer, why: str) -> NoReturn:
-        raise BihrnetError(
-            f"layer {layer.name} {why}, which the engine cannot run; "
-            "export the network to .onnx instead"
-        )
 
     def affine_done(self, lazy: Lazy, name: str) -> Value:
         """The value with its affine part computed, its up-sampling not."""
@@ -140,7 +141,7 @@ class _Fusion:
     def computed(self, index: int) -> Value:
         """The layer's value as it is."""
         if isinstance(self.layers[index], Sign):
-            self.refuse(self.layers[index], "is a sign whose value is used as a number")
+            _refuse(self.layers[index], "is a sign whose value is used as a number")
         value, factor = self.settled(index)
         if factor > 1:
             value = self.builder.load(self.layers[index].name, value, factor)
@@ -152,7 +153,7 @@ class _Fusion:
 
     def convolution(self, index: int, layer: Convolution) -> Lazy:
         if layer.groups > 1:
-            self.refuse(layer, f"is a convolution in {layer.groups} groups")
+            _refuse(layer, f"is a convolution in {layer.groups} groups")
         weight = layer.weight[self.orders[index]][..., self.orders[layer.inputs[0]]]
         mul, add = layer.mul[self.orders[index]], layer.add[self.orders[index]]
         make = self.binary if layer.binary else self.real
@@ -163,7 +164,7 @@ class _Fusion:
         self, layer: Convolution, weight: NDArray[np.float32], mul: Floats, add: Floats
     ) -> Value:
         if layer.inputs[0] not in self.signs:
-            self.refuse(layer, "is a binary convolution of something that is no sign")
+            _refuse(layer, "is a binary convolution of something that is no sign")
         tensor, flip = self.signs[layer.inputs[0]]
         return self.start(ConvBinary, layer, tensor, pack_weight(weight, flip), mul, add)
 
@@ -302,6 +303,8 @@ class _Fusion:
 
     def multiply(self, index: int, layer: Multiply) -> Lazy:
         value, gate = (self.computed(source) for source in layer.inputs)
+        if not gate.one_pixel:
+            _refuse(layer, "is a product of two images")
         if len(value.parts) > 1:
             value = self.builder.load(layer.name, value)
 

@@ -73,6 +73,13 @@ class MaxPool(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AveragePool(Layer):
+    """Mean of every square of `factor` x `factor` pixels."""
+
+    factor: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Affine(Layer):
     """y = x * mul + add per channel: BatchNorm, shifts, constant factors."""
 
@@ -114,7 +121,7 @@ class Sum(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Multiply(Layer):
-    """The first value times the second, which has one pixel."""
+    """The first value times the second, which has one pixel or as many as the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +134,20 @@ class Upsample(Layer):
     """To the nearest."""
 
     factor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BilinearUpsample(Layer):
+    """Bilinear; the centres of the corner pixels stay where they are."""
+
+    factor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice(Layer):
+    """y[c] = x[start + c] of channels."""
+
+    start: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +181,7 @@ AnyLayer: TypeAlias = (
     | Convolution
     | Deconvolution
     | MaxPool
+    | AveragePool
     | Affine
     | Relu
     | Relu6
@@ -170,6 +192,8 @@ AnyLayer: TypeAlias = (
     | Multiply
     | Mean
     | Upsample
+    | BilinearUpsample
+    | Slice
     | Concat
     | Permute
     | Repeat

@@ -18,6 +18,8 @@ from bihrnet.errors import BihrnetError
 from bihrnet.export.layers import (
     Affine,
     AnyLayer,
+    AveragePool,
+    BilinearUpsample,
     Concat,
     Convolution,
     Deconvolution,
@@ -35,6 +37,7 @@ from bihrnet.export.layers import (
     Repeat,
     Sigmoid,
     Sign,
+    Slice,
     Sum,
     Upsample,
 )
@@ -203,15 +206,30 @@ class _Writer:
         return self.made(layer, self.node("Where", layer, [condition, plus, minus]))
 
     def upsample(self, index: int, layer: Upsample) -> _Value:
-        scales = self.constant(np.array([1.0, 1.0, layer.factor, layer.factor]))
         how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.resize(layer, layer.factor, mode="nearest", **how)
+
+    def bilinear_upsample(self, index: int, layer: BilinearUpsample) -> _Value:
+        how = {"coordinate_transformation_mode": "align_corners"}
+        return self.resize(layer, layer.factor, mode="linear", **how)
+
+    def resize(self, layer: Layer, factor: int, **how: Any) -> _Value:
+        scales = self.constant(np.array([1.0, 1.0, factor, factor]))
         inputs = [self.name(layer.inputs[0]), "", scales]
-        return self.made(layer, self.node("Resize", layer, inputs, mode="nearest", **how))
+        return self.made(layer, self.node("Resize", layer, inputs, **how))
 
     def max_pool(self, index: int, layer: MaxPool) -> _Value:
         sides = {"kernel_shape": layer.kernel, "strides": layer.stride}
         attributes = {name: [side] * 2 for name, side in sides.items()}
         return self.simple("MaxPool", layer, pads=[layer.padding] * 4, **attributes)
+
+    def average_pool(self, index: int, layer: AveragePool) -> _Value:
+        sides = [layer.factor] * 2
+        return self.simple("AveragePool", layer, kernel_shape=sides, strides=sides)
+
+    def slice(self, index: int, layer: Slice) -> _Value:
+        ends = (layer.start, layer.start + layer.channels)
+        return self.simple("Slice", layer, *(np.array([n]) for n in (*ends, 1)))
 
     def repeat(self, index: int, layer: Repeat) -> _Value:
         return self.simple("Gather", layer, np.arange(layer.channels) // layer.factor, axis=1)
@@ -226,6 +244,7 @@ _HANDLERS: dict[type[Layer], Callable[[_Writer, int, Any], _Value]] = {
     Convolution: _Writer.convolution,
     Deconvolution: _Writer.deconvolution,
     MaxPool: _Writer.max_pool,
+    AveragePool: _Writer.average_pool,
     Affine: _Writer.affine,
     Relu: lambda writer, _, layer: writer.simple("Relu", layer),
     Relu6: lambda writer, _, layer: writer.simple("Clip", layer, np.array(0.0), np.array(6.0)),
@@ -234,8 +253,10 @@ _HANDLERS: dict[type[Layer], Callable[[_Writer, int, Any], _Value]] = {
     Sign: _Writer.sign,
     Sum: lambda writer, _, layer: writer.simple("Add", layer),
     Multiply: lambda writer, _, layer: writer.simple("Mul", layer),
-    Mean: lambda writer, _, layer: writer.simple("ReduceMean", layer, axes=[2, 3], keepdims=1),
+    Mean: lambda writer, _, layer: writer.simple("GlobalAveragePool", layer),
     Upsample: _Writer.upsample,
+    BilinearUpsample: _Writer.bilinear_upsample,
+    Slice: _Writer.slice,
     Concat: lambda writer, _, layer: writer.simple("Concat", layer, axis=1),
     Permute: lambda writer, _, layer: writer.simple("Gather", layer, np.array(layer.order), axis=1),
     Repeat: _Writer.repeat,

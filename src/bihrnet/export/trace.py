@@ -16,6 +16,8 @@ from bihrnet.errors import BihrnetError
 from bihrnet.export.layers import (
     Affine,
     AnyLayer,
+    AveragePool,
+    BilinearUpsample,
     Concat,
     Convolution,
     Deconvolution,
@@ -32,12 +34,14 @@ from bihrnet.export.layers import (
     Repeat,
     Sigmoid,
     Sign,
+    Slice,
     Sum,
     Upsample,
 )
 from bihrnet.nn.bihrnet_blocks import Shuffle
 from bihrnet.nn.binarise import Sign as SignModule
 from bihrnet.nn.binary import BinaryConv2d, ChannelShortcut, Shift
+from bihrnet.nn.lite_hrnet_blocks import Interleave
 from bihrnet.nn.prelu import PReLU
 
 
@@ -49,7 +53,7 @@ class LayerTracer(fx.Tracer):
         return isinstance(m, _LEAVES) or super().is_leaf_module(m, module_qualified_name)
 
 
-_LEAVES = (BinaryConv2d, SignModule, Shift, ChannelShortcut, Shuffle, PReLU)
+_LEAVES = (BinaryConv2d, SignModule, Shift, ChannelShortcut, Shuffle, Interleave, PReLU)
 
 
 def trace(module: nn.Module, size: tuple[int, int]) -> fx.GraphModule:
@@ -150,6 +154,13 @@ class _Reader:
             self.refuse(node, "MaxPool2d with dilation, ceil_mode or uneven sides")
         self.unary(node, MaxPool, kernel=sides[0], stride=sides[1], padding=sides[2])
 
+    def average_pool(self, node: fx.Node, module: nn.AvgPool2d) -> None:
+        factor = module.kernel_size
+        tiles = module.stride == factor and module.padding == 0 and module.divisor_override is None
+        if not tiles or type(factor) is not int or any(n % factor for n in shape(node.args[0])[2:]):
+            self.refuse(node, "AvgPool2d of anything but squares side by side")
+        self.unary(node, AveragePool, factor=factor)
+
     def linear(self, node: fx.Node, module: nn.Linear) -> None:
         """A 1x1 convolution of a value of one pixel."""
         if not _one_pixel(node.args[0]):
@@ -193,7 +204,7 @@ class _Reader:
         slope = np.broadcast_to(_float64(module.weight), (shape(node)[1],))
         self.unary(node, Prelu, slope=slope)
 
-    def shuffle(self, node: fx.Node, module: Shuffle) -> None:
+    def shuffle(self, node: fx.Node, module: nn.Module) -> None:
         """A concatenation whose channels the module then permutes; its order is found by a run."""
         parts = tuple(self.input(node, position) for position in range(len(node.args)))
         widths = [self.layers[part].channels for part in parts]
@@ -206,6 +217,9 @@ class _Reader:
         source, target = shape(node.args[0])[2:], shape(node)[2:]
         factor = target[0] // source[0]
         exact = (source[0] * factor, source[1] * factor) == tuple(target)
+        if exact and module.mode == "bilinear" and module.align_corners:
+            self.unary(node, BilinearUpsample, factor=factor)
+            return
         if module.mode != "nearest" or not exact or factor & (factor - 1):
             self.refuse(node, f"Upsample {module.mode} by {module.scale_factor}")
         self.unary(node, Upsample, factor=factor)
@@ -223,8 +237,9 @@ class _Reader:
             mul = np.full(shape(node)[1], float(second))
             self.unary(node, Affine, mul=mul, add=np.zeros_like(mul))
             return
-        if not _one_pixel(second) or shape(second)[1] != shape(first)[1]:
-            self.refuse(node, "a product of two images")
+        fits = _one_pixel(second) and shape(second)[1] == shape(first)[1]
+        if not fits and shape(second) != shape(first):
+            self.refuse(node, "a product of different shapes")
         self.emit(node, Multiply, (self.input(node, 0), self.input(node, 1)))
 
     def mean(self, node: fx.Node) -> None:
@@ -239,6 +254,15 @@ class _Reader:
             self.refuse(node, f"a concatenation of dimension {dimension}")
         self.emit(node, Concat, tuple(self.values[part] for part in parts))  # type: ignore[union-attr, index]
 
+    def slice(self, node: fx.Node) -> None:
+        """x[:, start:stop] of channels."""
+        index = node.args[1]
+        plain = isinstance(index, tuple) and len(index) == 2 and index[0] == slice(None)
+        if not plain or not isinstance(index[1], slice) or index[1].step not in (None, 1):  # type: ignore[index]
+            self.refuse(node, f"the index {index}")
+        start, _, _ = index[1].indices(shape(node.args[0])[1])  # type: ignore[index]
+        self.unary(node, Slice, start=start)
+
     def reshape(self, node: fx.Node) -> None:
         """Between (N, C) and (N, C, 1, 1) the value stays the same."""
         if not _one_pixel(node) or shape(node)[1] != shape(node.args[0])[1]:
@@ -251,10 +275,12 @@ _MODULES: dict[type[nn.Module], Callable[..., None]] = {
     BinaryConv2d: _Reader.convolution,
     nn.ConvTranspose2d: _Reader.deconvolution,
     nn.MaxPool2d: _Reader.max_pool,
+    nn.AvgPool2d: _Reader.average_pool,
     nn.Linear: _Reader.linear,
     nn.BatchNorm2d: _Reader.batch_norm,
     Shift: _Reader.shift,
     Shuffle: _Reader.shuffle,
+    Interleave: _Reader.shuffle,
     ChannelShortcut: _Reader.shortcut,
     nn.PReLU: _Reader.prelu,
     PReLU: _Reader.prelu,
@@ -268,6 +294,7 @@ _MODULES: dict[type[nn.Module], Callable[..., None]] = {
 _FUNCTIONS: dict[Any, Callable[[_Reader, fx.Node], None]] = {
     operator.add: _Reader.sum,
     operator.mul: _Reader.product,
+    operator.getitem: _Reader.slice,
     torch.cat: _Reader.concatenate,
     "mean": _Reader.mean,
     "relu": lambda reader, node: reader.unary(node, Relu),

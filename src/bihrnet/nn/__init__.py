@@ -1,6 +1,12 @@
 """Networks in torch: binarisers, binary units, one file per network family, a registry."""
 
-from bihrnet.nn import bihrnet, hrnet, mobilenet_v2, resnet  # noqa: F401  (they register networks)
+from bihrnet.nn import (  # noqa: F401  (they register networks)
+    bihrnet,
+    hrnet,
+    lite_hrnet,
+    mobilenet_v2,
+    resnet,
+)
 from bihrnet.nn.binary import latent_parameters
 from bihrnet.nn.registry import Architecture, architectures, build
 

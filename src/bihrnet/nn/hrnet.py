@@ -100,7 +100,9 @@ class HighResolutionModule(nn.Module):
             for width, count in zip(widths, blocks, strict=True)
         )
         self.fuse_layers = nn.ModuleList(
-            nn.ModuleList(_path(widths, source, target, layers) for source in range(len(widths)))
+            nn.ModuleList(
+                fusion_path(widths, source, target, layers) for source in range(len(widths))
+            )
             for target in range(outputs)
         )
         self.activations = nn.ModuleList(layers.activation(width) for width in widths[:outputs])
@@ -114,7 +116,7 @@ class HighResolutionModule(nn.Module):
         return fused
 
 
-def _path(widths: Sequence[int], source: int, target: int, layers: Layers) -> nn.Module:
+def fusion_path(widths: Sequence[int], source: int, target: int, layers: Layers) -> nn.Module:
     """The way of one branch into the sum of another: identity, up or down."""
     if source == target:
         return nn.Identity()
@@ -144,11 +146,11 @@ class HRNet(nn.Module):
         inputs = [64] + [channels] * (layout.layer1_blocks - 1)
         self.layer1 = nn.Sequential(*(layers.bottleneck(width, planes) for width in inputs))
         widths = [layout.branch_widths(branches) for branches in (2, 3, 4)]
-        self.transition1 = _transition([channels], widths[0], layers)
+        self.transition1 = transition_paths([channels], widths[0], layers)
         self.stage2 = _stage(layout, layers, branches=2, outputs=2)
-        self.transition2 = _transition(widths[0], widths[1], layers)
+        self.transition2 = transition_paths(widths[0], widths[1], layers)
         self.stage3 = _stage(layout, layers, branches=3, outputs=3)
-        self.transition3 = _transition(widths[1], widths[2], layers)
+        self.transition3 = transition_paths(widths[1], widths[2], layers)
         self.stage4 = _stage(layout, layers, branches=4, outputs=1)
         self.final_layer = nn.Conv2d(layout.width, joints, 1)
         initialise(self)
@@ -157,9 +159,9 @@ class HRNet(nn.Module):
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.stem_activation(self.bn2(self.conv2(x)))
         features = [self.layer1(x)]
-        features = self.stage2(_apply(self.transition1, features))
-        features = self.stage3(_apply(self.transition2, features))
-        features = self.stage4(_apply(self.transition3, features))
+        features = self.stage2(enter_stage(self.transition1, features))
+        features = self.stage3(enter_stage(self.transition2, features))
+        features = self.stage4(enter_stage(self.transition3, features))
         return self.final_layer(features[0])
 
 
@@ -170,7 +172,7 @@ def _stage(layout: Layout, layers: Layers, *, branches: int, outputs: int) -> nn
     return nn.Sequential(*(HighResolutionModule(widths, blocks, layers, count) for count in counts))
 
 
-def _transition(old: Sequence[int], new: Sequence[int], layers: Layers) -> nn.ModuleList:
+def transition_paths(old: Sequence[int], new: Sequence[int], layers: Layers) -> nn.ModuleList:
     """From the branches of one stage to those of the next, which has one more."""
     paths: list[nn.Module] = []
     for branch, width in enumerate(new):
@@ -183,7 +185,7 @@ def _transition(old: Sequence[int], new: Sequence[int], layers: Layers) -> nn.Mo
     return nn.ModuleList(paths)
 
 
-def _apply(transition: nn.ModuleList, features: list[Tensor]) -> list[Tensor]:
+def enter_stage(transition: nn.ModuleList, features: list[Tensor]) -> list[Tensor]:
     """Old branches go on; the new one starts from the lowest resolution so far."""
     return [path(x) for path, x in zip(transition, [*features, features[-1]], strict=True)]
 

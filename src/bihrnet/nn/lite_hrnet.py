@@ -1,0 +1,130 @@
+"""Lite-HRNet (Yu et al. 2021): HRNet's shape with blocks that weight channels.
+
+Fusion, transitions and head are those of the public code, which the paper does not spell out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import cast
+
+from torch import Tensor, nn
+
+from bihrnet.nn.hrnet import Layers, enter_stage, fusion_path, transition_paths
+from bihrnet.nn.initialise import initialise
+from bihrnet.nn.lite_hrnet_blocks import ConditionalChannelWeighting, Stem, separable
+from bihrnet.nn.registry import register
+
+_STEM = 32
+_WIDTHS = (40, 80, 160, 320)
+_BLOCKS = 2
+_REDUCTION = 8
+
+
+class LiteLayers(Layers):
+    """HRNet's paths between branches with depthwise-separable convolutions."""
+
+    def transition(self, in_channels: int, out_channels: int) -> nn.Sequential:
+        """Separable layer into a branch of the same resolution."""
+        return separable(in_channels, out_channels).append(self.activation(out_channels))
+
+    def down(self, in_channels: int, out_channels: int, activation: nn.Module) -> nn.Sequential:
+        """Separable layer of stride 2 towards a branch of lower resolution."""
+        return separable(in_channels, out_channels, stride=2).append(activation)
+
+
+class LiteHRModule(nn.Module):
+    """Two blocks of channel weighting over all branches, then their fusion.
+
+    The public code accumulates the sum of the highest resolution in place, and starts each sum
+    with the highest resolution's term, which then comes a second time. So that term counts double,
+    and the lower resolutions get the first sum instead of the branch itself. The published weights
+    were trained like this; here the doubled terms are computed once.
+    """
+
+    def __init__(self, widths: Sequence[int], layers: Layers) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *(ConditionalChannelWeighting(widths, _REDUCTION) for _ in range(_BLOCKS))
+        )
+        branches = range(len(widths))
+        self.fuse_layers = nn.ModuleList(
+            nn.ModuleList(fusion_path(widths, source, target, layers) for source in branches)
+            for target in branches
+        )
+        # Not in place: the first sum is read again.
+        self.relu = nn.ReLU()
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        features = self.layers(features)
+        sums: list[Tensor] = []
+        for paths in self.fuse_layers:
+            first, *rest = cast(nn.ModuleList, paths)
+            terms = [path(x) for path, x in zip(rest, features[1:], strict=True)]
+            highest = first(sums[0] if sums else features[0])
+            sums.append(reduce(add, terms, highest * 2))
+        return [self.relu(x) for x in sums]
+
+
+class IterativeHead(nn.Module):
+    """From the lowest resolution up: add what came from below, enlarged, then a separable layer.
+
+    Returns the highest resolution only.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        inputs = widths[::-1]
+        outputs = [*inputs[1:], inputs[-1]]
+        self.projects = nn.ModuleList(
+            separable(*ends).append(nn.ReLU(inplace=True))
+            for ends in zip(inputs, outputs, strict=True)
+        )
+        self.enlarge = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+
+    def forward(self, features: list[Tensor]) -> Tensor:
+        lowest, *rest = zip(self.projects, features[::-1], strict=True)
+        y = lowest[0](lowest[1])
+        for project, x in rest:
+            y = project(x + self.enlarge(y))
+        return y
+
+
+class LiteHRNet(nn.Module):
+    """(N, 3, h, w) normalised RGB -> (N, joints, h/4, w/4) heatmaps; h, w multiples of 32.
+
+    Args:
+        joints: number of heatmaps.
+        modules: number of modules in stages 2, 3 and 4.
+    """
+
+    def __init__(self, joints: int, modules: Sequence[int]) -> None:
+        super().__init__()
+        layers = LiteLayers()
+        self.stem = Stem(_STEM)
+        self.transitions = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        old: Sequence[int] = [_STEM]
+        for count, branches in zip(modules, (2, 3, 4), strict=True):
+            widths = _WIDTHS[:branches]
+            self.transitions.append(transition_paths(old, widths, layers))
+            self.stages.append(nn.Sequential(*(LiteHRModule(widths, layers) for _ in range(count))))
+            old = widths
+        self.head = IterativeHead(_WIDTHS)
+        self.final_layer = nn.Conv2d(_WIDTHS[0], joints, 1)
+        initialise(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = [self.stem(x)]
+        for transition, stage in zip(self.transitions, self.stages, strict=True):
+            features = stage(enter_stage(cast(nn.ModuleList, transition), features))
+        return self.final_layer(self.head(features))
+
+
+@register("lite-hrnet-18", "Lite-HRNet-18", modules=(2, 4, 2))
+@register("lite-hrnet-30", "Lite-HRNet-30", modules=(3, 8, 3))
+def lite_hrnet(joints: int, *, modules: tuple[int, int, int]) -> LiteHRNet:
+    """The lightweight float peer with the fewest operations."""
+    return LiteHRNet(joints, modules)

@@ -1,0 +1,131 @@
+"""Blocks of Lite-HRNet (Yu et al. 2021): weights per channel in place of 1x1 convolutions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor, nn
+
+from bihrnet.nn.residual import conv_bn
+
+
+def depthwise_bn(channels: int, stride: int = 1) -> nn.Sequential:
+    """3x3 convolution of every channel by itself, without bias, and BatchNorm."""
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
+        nn.BatchNorm2d(channels),
+    )
+
+
+def separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    """Depthwise 3x3 and 1x1 convolution, each with BatchNorm, no activation."""
+    return nn.Sequential(*depthwise_bn(in_channels, stride), *conv_bn(in_channels, out_channels, 1))
+
+
+class Interleave(nn.Module):
+    """Two values as one, in turns: channels a[0], b[0], a[1], b[1] (ShuffleNet's shuffle)."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.stack((a, b), dim=2).flatten(1, 2)
+
+
+class Stem(nn.Module):
+    """(N, 3, h, w) -> (N, channels, h/4, w/4): a 3x3 convolution and a shuffle block of stride 2.
+
+    Its halves are a depthwise-separable convolution, and an inverted bottleneck that does not
+    expand (section 3.1).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.first, self.second = slice(half), slice(half, channels)
+        self.conv1 = conv_bn(3, channels, 3, stride=2).append(nn.ReLU(inplace=True))
+        self.branch1 = separable(half, half, stride=2).append(nn.ReLU(inplace=True))
+        self.branch2 = nn.Sequential(
+            *conv_bn(half, channels, 1),
+            nn.ReLU(inplace=True),
+            *separable(channels, half, stride=2),
+            nn.ReLU(inplace=True),
+        )
+        self.shuffle = Interleave()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        return self.shuffle(self.branch1(x[:, self.first]), self.branch2(x[:, self.second]))
+
+
+class CrossResolutionWeighting(nn.Module):
+    """Every branch times weights in 0..1, for which all branches are looked at (section 3.2).
+
+    All branches are shrunk to the lowest resolution; two 1x1 convolutions give weights per channel
+    and position, which are enlarged to the branches' sizes again.
+
+    Args:
+        widths: channels of the branches; each has half the height and width of the one before.
+        reduction: the hidden layer has the sum of the widths / reduction channels.
+    """
+
+    def __init__(self, widths: Sequence[int], reduction: int) -> None:
+        super().__init__()
+        total = sum(widths)
+        hidden = total // reduction
+        self.ranges = [slice(*ends) for ends in pairwise(accumulate(widths, initial=0))]
+        factors = [2**steps for steps in reversed(range(1, len(widths)))]
+        self.shrink = nn.ModuleList(nn.AvgPool2d(factor) for factor in factors)
+        self.shrink.append(nn.Identity())
+        self.conv1 = conv_bn(total, hidden, 1).append(nn.ReLU(inplace=True))
+        self.conv2 = conv_bn(hidden, total, 1).append(nn.Sigmoid())
+        self.enlarge = nn.ModuleList(nn.Upsample(scale_factor=factor) for factor in factors)
+        self.enlarge.append(nn.Identity())
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        small = [shrink(x) for shrink, x in zip(self.shrink, features, strict=True)]
+        weights = self.conv2(self.conv1(torch.cat(small, dim=1)))
+        return [
+            x * enlarge(weights[:, channels])
+            for x, enlarge, channels in zip(features, self.enlarge, self.ranges, strict=True)
+        ]
+
+
+class SpatialWeighting(nn.Module):
+    """x times weights in 0..1 per channel, made from its means over all positions (section 3.2)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels // reduction, 1)
+        self.conv2 = nn.Conv2d(channels // reduction, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.conv1(x.mean((2, 3), keepdim=True)).relu()
+        return x * self.conv2(hidden).sigmoid()
+
+
+class ConditionalChannelWeighting(nn.Module):
+    """The block of all branches together: half of the channels passes, half is worked on (fig. 2).
+
+    The worked half is weighted across resolutions, convolved depthwise and weighted by its own
+    means; then both halves are interleaved.
+
+    Args:
+        widths: channels of the branches, highest resolution first.
+        reduction: of the weighting across resolutions; the other one's is 4.
+    """
+
+    def __init__(self, widths: Sequence[int], reduction: int) -> None:
+        super().__init__()
+        self.halves = [width // 2 for width in widths]
+        self.cross_resolution_weighting = CrossResolutionWeighting(self.halves, reduction)
+        self.branches = nn.ModuleList(
+            depthwise_bn(half).append(SpatialWeighting(half, reduction=4)) for half in self.halves
+        )
+        self.shuffle = Interleave()
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        passed = [x[:, :half] for x, half in zip(features, self.halves, strict=True)]
+        worked = [x[:, half:] for x, half in zip(features, self.halves, strict=True)]
+        weighted = self.cross_resolution_weighting(worked)
+        worked = [branch(x) for branch, x in zip(self.branches, weighted, strict=True)]
+        return [self.shuffle(a, b) for a, b in zip(passed, worked, strict=True)]
