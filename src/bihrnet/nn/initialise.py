@@ -1,4 +1,4 @@
-"""Fresh weights, as HRNet's and SimpleBaseline's code draw them."""
+"""Fresh weights: as HRNet's and SimpleBaseline's code draw them, and as He et al. (2015)."""
 
 from __future__ import annotations
 
@@ -18,5 +18,17 @@ def initialise(model: nn.Module) -> None:
             module, BinaryConv2d
         ):
             nn.init.normal_(module.weight, std=0.001)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def initialise_he(model: nn.Module) -> None:
+    """Draw convolutions as He et al. (2015) from their number of outputs, biases 0.
+
+    So start the backbones that were made for classification on phones.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from bihrnet.nn.deconv_head import DeconvPose
+from bihrnet.nn.initialise import initialise_he
 from bihrnet.nn.registry import register
+from bihrnet.nn.residual import conv_bn
 
 # Expansion, output channels, number of blocks and stride of the first block (table 2).
 _STAGES = (
@@ -22,17 +24,17 @@ _STAGES = (
 )
 
 
-def _conv_bn_relu6(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1
+def conv_bn_act(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    groups: int = 1,
+    activation: type[nn.Module] = nn.ReLU6,
 ) -> nn.Sequential:
-    padding = kernel_size // 2
-    return nn.Sequential(
-        nn.Conv2d(
-            in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False
-        ),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU6(inplace=True),
-    )
+    """Convolution, BatchNorm and activation; nn.Identity makes it a linear layer."""
+    layers = conv_bn(in_channels, out_channels, kernel_size, stride, groups)
+    return layers.append(activation(inplace=True))
 
 
 class InvertedResidual(nn.Module):
@@ -41,12 +43,11 @@ class InvertedResidual(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
         super().__init__()
         hidden = in_channels * expansion
-        expand = [_conv_bn_relu6(in_channels, hidden, 1)] if expansion != 1 else []
+        expand = [conv_bn_act(in_channels, hidden, 1)] if expansion != 1 else []
         self.conv = nn.Sequential(
             *expand,
-            _conv_bn_relu6(hidden, hidden, 3, stride, groups=hidden),
-            nn.Conv2d(hidden, out_channels, 1, bias=False),
-            nn.BatchNorm2d(out_channels),
+            conv_bn_act(hidden, hidden, 3, stride, groups=hidden),
+            *conv_bn(hidden, out_channels, 1),
         )
         self.residual = stride == 1 and in_channels == out_channels
 
@@ -61,7 +62,7 @@ class MobileNetV2(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = [_conv_bn_relu6(3, 32, 3, stride=2)]
+        layers: list[nn.Module] = [conv_bn_act(3, 32, 3, stride=2)]
         in_channels = 32
         for expansion, out_channels, blocks, stride in _STAGES:
             for block in range(blocks):
@@ -71,11 +72,9 @@ class MobileNetV2(nn.Module):
                     )
                 )
                 in_channels = out_channels
-        layers.append(_conv_bn_relu6(in_channels, self.channels, 1))
+        layers.append(conv_bn_act(in_channels, self.channels, 1))
         self.features = nn.Sequential(*layers)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        initialise_he(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.features(x)

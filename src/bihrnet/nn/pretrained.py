@@ -26,7 +26,7 @@ def load_hrnet_weights(
     channel_order: ChannelOrder = "rgb",
     backbone_only: bool = False,
 ) -> None:
-    """Load a public checkpoint into an HRNet or a SimpleBaseline of the same shape.
+    """Load a public checkpoint into an HRNet or a network with SimpleBaseline's head.
 
     Accepted are state dicts with the names of the official code, as they are or under
     "state_dict", with the prefixes of DataParallel ("module.") and of trainers ("model."), and
@@ -65,7 +65,8 @@ def load_hrnet_weights(
         ],
     )
     if channel_order == "bgr":
-        found["conv1.weight"] = found["conv1.weight"].flip(1)
+        first = next(name for name, tensor in wanted.items() if tensor.ndim == 4)
+        found[first] = found[first].flip(1)
     with torch.no_grad():
         for name in wanted.keys() & found.keys():
             wanted[name].copy_(found[name])
