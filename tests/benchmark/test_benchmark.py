@@ -65,6 +65,14 @@ def test_what_is_refused(tmp_path, models, peers, sentence):
     assert sentence in " ".join([*warnings, str(caught.value)])
 
 
+def test_an_input_that_a_network_cannot_halve_is_told(tmp_path):
+    sentences = []
+    with pytest.raises(BihrnetError, match="nothing is left"):
+        prepare(["binary-hourglass-1"], [], (96, 64), tmp_path, sentences.append)
+    assert len(sentences) == 1
+    assert "multiples of 64, not 96x64" in sentences[0]
+
+
 def test_report_and_chart_of_given_times(tmp_path):
     def contender(runtime, path):
         architecture = Architecture("net", 17)
@@ -83,3 +91,12 @@ def test_report_and_chart_of_given_times(tmp_path):
     assert rows[0]["threads"] == 2
     with pytest.raises(BihrnetError, match="cannot be written"):
         write_chart(times, tmp_path / "chart.nothing")
+
+
+@pytest.mark.parametrize("option", ["--json", "--chart"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(monkeypatch, tmp_path, option):
+    monkeypatch.setattr("bihrnet.benchmark.contenders.prepare", None)
+    (tmp_path / "file").touch()
+    done = command("small-hrnet-w16", option, tmp_path / "file" / "x.png")
+    assert isinstance(done.exception, BihrnetError)
+    assert "cannot be written" in str(done.exception)

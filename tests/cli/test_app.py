@@ -6,6 +6,7 @@ import sys
 import pytest
 import typer
 
+from bihrnet import __version__
 from bihrnet.cli import app as module
 from bihrnet.errors import BihrnetError
 
@@ -42,6 +43,20 @@ def test_debug_shows_the_traceback_wherever_it_stands(monkeypatch) -> None:
             run(monkeypatch, BihrnetError("a.jpg: there is no such file"), *arguments)
 
 
+def test_a_missing_library_is_told_with_the_remedy(monkeypatch, capsys) -> None:
+    for name, extra in (("torch", "train"), ("faster_coco_eval", "train"), ("openvino", "bench")):
+        assert run(monkeypatch, ModuleNotFoundError(name=name)) == 2
+        captured = capsys.readouterr().err
+        assert captured.startswith("bihrnet: this needs ")
+        assert captured.endswith(f"which is missing: pip install 'bihrnet[{extra}]'\n")
+
+
+def test_a_missing_module_of_ours_or_of_a_librarys_own_is_a_defect(monkeypatch) -> None:
+    for name in ("bihrnet.nothing", "torch._nothing", None):
+        with pytest.raises(ModuleNotFoundError):
+            run(monkeypatch, ModuleNotFoundError(name=name))
+
+
 def test_a_defect_keeps_its_traceback(monkeypatch) -> None:
     with pytest.raises(ZeroDivisionError):
         run(monkeypatch, ZeroDivisionError())
@@ -63,6 +78,7 @@ def test_the_real_command_names_its_commands_and_tells_mistakes_in_one_line() ->
     listing = bihrnet("--help").stdout
     for command in ("predict", "demo", "train", "evaluate", "info", "models", "doctor"):
         assert command in listing
+    assert bihrnet("--version").stdout == f"bihrnet {__version__}\n"
     wrong = bihrnet("evaluate", "--dataset", "imagenet")
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("bihrnet: --dataset takes one of ")

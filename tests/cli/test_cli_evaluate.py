@@ -176,3 +176,12 @@ def test_a_model_of_another_skeleton_is_one_sentence(loaded, monkeypatch) -> Non
     monkeypatch.setattr(Model, "spec", ModelSpec("stub@test", CROWDPOSE, (64, 64)))
     told = sentence("net.ckpt", "--dataset", "synthetic")
     assert "stub@test estimates skeleton 'crowdpose-14'" in told
+
+
+@pytest.mark.parametrize("option", ["--json", "--save-results"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(loaded, tmp_path, option) -> None:
+    (tmp_path / "file").touch()
+    arguments = ["x.bhr", "--dataset", "synthetic", option, str(tmp_path / "file" / "x.json")]
+    with pytest.raises(BihrnetError, match="cannot be written"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert loaded == {}

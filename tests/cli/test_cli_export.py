@@ -88,6 +88,7 @@ def test_int8_calibrates_on_a_folder_of_images(folder, tmp_path):
             "nowhere: there is no such folder",
         ),
         (["none.ckpt", "x.bhr"], "none.ckpt"),
+        (["small.bhr", "x.onnx"], r"small\.bhr: is exported already"),
     ],
 )
 def test_mistakes_are_told(folder, monkeypatch, arguments, sentence):

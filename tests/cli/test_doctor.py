@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import PackageNotFoundError
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -38,11 +38,11 @@ def test_report_as_json(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_or_broken_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    real_version, real_import = doctor.version, doctor.import_module
+    real_version, real_import = metadata.version, doctor.import_module
 
     def version(name: str) -> str:
         if name == "onnxruntime":
-            raise PackageNotFoundError(name)
+            raise metadata.PackageNotFoundError(name)
         return real_version(name)
 
     def import_module(name: str) -> object:
@@ -50,7 +50,7 @@ def test_what_is_missing_or_broken_is_said_with_the_remedy(monkeypatch: pytest.M
             raise OSError("libtorch.so: cannot open shared object file")
         return real_import(name)
 
-    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
     monkeypatch.setattr(doctor, "import_module", import_module)
     text = run()
     assert "missing for person detectors in ONNX files: pip install 'bihrnet[detector]'\n" in text

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bihrnet.cli.output import console, parse_size, write_json
+from bihrnet.cli.output import check_writable, console, parse_size, write_json
 from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
 
@@ -82,10 +82,21 @@ def test_nothing_replaces_a_device(tmp_path) -> None:
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BihrnetError, match="cannot be written"):
-        write_json({}, tmp_path / "file" / "metrics.json")
-    with pytest.raises(BihrnetError, match="cannot be written"):
-        write_json({}, tmp_path)
+    for place in (tmp_path / "file" / "metrics.json", tmp_path):
+        with pytest.raises(BihrnetError, match="cannot be written"):
+            write_json({}, place)
+        with pytest.raises(BihrnetError, match="cannot be written"):
+            check_writable(place)
+
+
+def test_what_can_be_written_passes_the_check_and_is_left_alone(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "old.json").write_text("old")
+    for place in (None, "-", "/dev/null", tmp_path / "pipe", tmp_path / "old.json"):
+        check_writable(place)
+    check_writable(tmp_path / "new" / "metrics.json")
+    assert (tmp_path / "old.json").read_text() == "old"
+    assert os.listdir(tmp_path / "new") == []
 
 
 @given(st.integers(1, 64), st.integers(1, 64), st.sampled_from("xX"))

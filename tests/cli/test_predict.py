@@ -196,6 +196,9 @@ def test_an_image_without_a_known_suffix(bihrnet) -> None:
         (["p/a.png", "--detector", "hog"], "no detector 'hog'"),
         (["p/a.png", "--detector", "p/text.json"], "p/text.json: cannot be read"),
         (["webcam:99"], "webcam:99: cannot be opened: there is no such camera"),
+        (["p/a.png", "--json", "p/a.png"], "p/a.png: the JSON would overwrite an input"),
+        (["p/a.png", "--out", "o", "--json", "o/a.png"], "o/a.png: the JSON would overwrite"),
+        (["p/a.png", "--detector", "b.json", "--json", "b.json"], "b.json: the JSON would"),
     ],
 )
 def test_mistakes_are_one_sentence_and_code_2(bihrnet, arguments, sentence) -> None:
@@ -206,6 +209,7 @@ def test_mistakes_are_one_sentence_and_code_2(bihrnet, arguments, sentence) -> N
     Path("p/empty.mp4").touch()
     code, out, err = bihrnet("predict", *arguments)
     assert (code, out) == (2, "")
+    assert "watching" not in err
     assert err.splitlines()[-1].startswith(f"bihrnet: {sentence}")
     assert Path("p/a.png").read_bytes() == before
     assert not Path("output").exists()

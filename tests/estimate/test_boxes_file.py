@@ -77,7 +77,8 @@ def test_video_frames(tmp_path: Path) -> None:
     [
         ("[", "is no JSON"),
         ("[" * 100_000, "is no JSON"),
-        ("3", "the file"),
+        ("3", "the file: Input should be an object"),
+        ("[3]", "0: Input should be an object"),
         ('{"a.jpg": [[1, 2, 3]]}', r"a\.jpg, 0"),
         ('{"a.jpg": [[1, 2, 3, 4, 5, 6]]}', r"a\.jpg, 0"),
         ('{"a.jpg": [[1, 2, "3", 4]]}', r"a\.jpg, 0, 2"),

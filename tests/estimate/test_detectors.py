@@ -52,6 +52,7 @@ def test_good_boxes_become_floats() -> None:
         ([[1, 2, 3, -4]], "box 0 .* is empty"),
         ([[1, 2, float("nan"), 4]], "not finite"),
         ([[1, 2, 3, float("inf")]], "not finite"),
+        ([[-1e300, 0, 2e300, 9]], "box 0 .* is too large to be in pixels"),
         ([[60, 2, 3, 4]], "outside the 60x40 pixels"),
         ([[-3, 2, 3, 4]], "outside"),
         ([[1, 40, 3, 4]], "outside"),

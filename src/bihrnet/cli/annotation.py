@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -111,21 +110,16 @@ def output_paths(sources: Sequence[Source], folder: Path) -> dict[Source, Path]:
     return targets
 
 
-def check_writable(json: str | None) -> None:
-    """Fail before hours of work rather than after them.
+def check_json_target(json: str | None, others: Iterable[str | Path]) -> None:
+    """Refuse a JSON file that would take the place of another file of this command.
 
     Raises:
-        BihrnetError: no file can be made where the JSON is to go.
+        BihrnetError: `json` is one of `others`: inputs, pictures, the model's or detector's file.
     """
-    if json is None or json == "-":
-        return
-    try:
-        if Path(json).is_dir():
-            raise IsADirectoryError(0, "it is a folder")
-        Path(json).parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=Path(json).parent).close()
-    except OSError as error:
-        raise BihrnetError(f"{json}: cannot be written: {error.strerror or error}") from error
+    if json is not None and Path(json).resolve() in {Path(other).resolve() for other in others}:
+        raise BihrnetError(
+            f"{json}: the JSON would overwrite an input or a picture; choose another --json"
+        )
 
 
 def _look(
@@ -142,9 +136,10 @@ def _look(
             write_image(target, draw_poses(frame.image, found.poses, estimator.model.spec.skeleton))
         keep(found)
     else:
+        video = source.open_video()
         if source.kind == "webcam":
             _say("watching the camera; Ctrl-C ends it")
-        _look_at_video(estimator, source.open_video(), target, keep, progress)
+        _look_at_video(estimator, video, target, keep, progress)
 
 
 def _look_at_video(

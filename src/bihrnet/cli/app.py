@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from bihrnet import __version__
 from bihrnet.cli import bench, demo, doctor, evaluate, export, info, models, predict, train
+from bihrnet.cli.extras import missing_library
 from bihrnet.errors import BihrnetError
 
 app = typer.Typer(
@@ -24,6 +27,22 @@ for module in (predict, demo, train, evaluate, export, info, bench, models, doct
     app.command(name)(getattr(module, name))
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"bihrnet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Options of `bihrnet` itself; the version is said before a command is looked for."""
+
+
 def main() -> None:
     """Entry point: 0 success, 2 a user's mistake (one sentence on standard error), 130 Ctrl-C."""
     debug = "--debug" in sys.argv
@@ -34,6 +53,11 @@ def main() -> None:
         if debug:
             raise
         sys.exit(_fail(str(error)))
+    except ModuleNotFoundError as error:
+        sentence = missing_library(error)
+        if debug or sentence is None:
+            raise
+        sys.exit(_fail(sentence))
     except BrokenPipeError:
         # The reader (head, less) went away: not worth a traceback, nor a second one at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from bihrnet.cli.output import console, parse_size, write_json
+from bihrnet.cli.output import check_writable, console, parse_size, write_json
 from bihrnet.errors import BihrnetError
 
 
@@ -18,12 +18,12 @@ def bench(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL]...",
+            metavar="MODEL",
             help="Bundled names, .bhr files, checkpoints or architectures. Default: the bundled "
             "default model.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of each runtime.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of each runtime.")] = 1,
     size: Annotated[
         str | None, typer.Option(help="Input, height x width. Default: the model's own.")
     ] = None,
@@ -50,6 +50,8 @@ def bench(
         raise BihrnetError("no weights are bundled; name a model, for instance bihrnet-w32")
     peers = [peer.strip() for peer in against.split(",") if peer.strip()]
     asked_size = parse_size(size) if size else None
+    for target in (json, chart):
+        check_writable(target)
 
     def warn(sentence: str) -> None:
         console.print(f"left out: {sentence}", style="yellow", markup=False)
@@ -57,7 +59,7 @@ def bench(
     isa = default_isa()
     with tempfile.TemporaryDirectory(prefix="bihrnet-bench-") as folder:
         contenders = prepare(chosen, peers, asked_size, Path(folder), warn)
-        with Progress(console=console, transient=True) as progress:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("measuring", total=rounds * len(contenders))
             times = measure(
                 contenders, threads, rounds, warn, lambda: progress.update(task, advance=1)
@@ -74,7 +76,8 @@ def bench(
 def _table(result: dict[str, Any]) -> Table:
     threads = result["rows"][0]["threads"]
     table = Table(title=f"{result['machine']}, {result['isa']}, threads: {threads}")
-    for column in ("model", "runtime", "layers", "size"):
+    table.add_column("model", overflow="fold")  # the only one that a narrow terminal may break
+    for column in ("runtime", "layers", "size"):
         table.add_column(column, no_wrap=True)
     for column in ("median ms", "p90 ms", "speed"):
         table.add_column(column, justify="right", no_wrap=True)

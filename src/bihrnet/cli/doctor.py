@@ -5,26 +5,16 @@ from __future__ import annotations
 import os
 import platform
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bihrnet import __version__
+from bihrnet.cli.extras import OPTIONAL, remedy
 from bihrnet.cli.output import write_json
 from bihrnet.errors import BihrnetError
 
-#: Optional libraries: what they serve, and the extra that brings them.
-_OPTIONAL = {
-    "onnxruntime": ("person detectors in ONNX files", "detector"),
-    "torch": ("checkpoints and training", "train"),
-    "lightning": ("training", "train"),
-    "scipy": ("the data sets LSP, LSPET and MPII in their .mat files", "train"),
-    "faster-coco-eval": ("COCO and CrowdPose metrics", "train"),
-    "matplotlib": ("learning curves", "train"),
-    "tensorboard": ("TensorBoard logs", "tensorboard"),
-}
 #: These are imported, not just looked up: their binaries may not fit the system.
 _NATIVE = ("onnxruntime", "torch")
 
@@ -59,12 +49,11 @@ def examine() -> dict[str, Any]:
 
     libraries: dict[str, str | None] = {"numpy": np.__version__, "opencv": cv2.__version__}
     missing = []
-    for name, (purpose, extra) in _OPTIONAL.items():
+    for name, (purpose, _) in OPTIONAL.items():
         libraries[name], error = _version(name)
         if libraries[name] is None:
-            install = f"pip install 'bihrnet[{extra}]'"
             missing.append(
-                {"library": name, "needed_for": purpose, "install": install, "error": error}
+                {"library": name, "needed_for": purpose, "install": remedy(name), "error": error}
             )
     return {
         "bihrnet": __version__,
@@ -107,6 +96,8 @@ def _engine_line(engine: dict[str, Any]) -> str:
 
 def _version(distribution: str) -> tuple[str | None, str | None]:
     """Installed version, or None and, where it is installed but broken, the error."""
+    from importlib.metadata import PackageNotFoundError, version  # 10 ms that only doctor needs
+
     try:
         number = version(distribution)
     except PackageNotFoundError:

@@ -9,7 +9,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from bihrnet.cli.output import console, write_json
+from bihrnet.cli.output import check_writable, console, write_json
 from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def evaluate(
         raise BihrnetError(f"--dataset takes one of {', '.join(DATASETS)}, {given}")
     if decoding is not None and decoding not in _DECODINGS:
         raise BihrnetError(f"--decoding takes one of {', '.join(_DECODINGS)}, not {decoding!r}")
+    for target in (json, save_results):
+        check_writable(target)
     if results is not None:
         foreign = {
             "MODEL": model,

@@ -34,17 +34,21 @@ def export(
     ] = "",
 ) -> None:
     """Write CHECKPOINT as a model file for the engine (.bhr) or as ONNX."""
-    from bihrnet.nn.checkpoint import read_checkpoint
-    from bihrnet.nn.session import TorchSession
+    from bihrnet.loading import ENGINE_SUFFIX
 
     suffix = out.suffix.lower()
-    if suffix not in (".bhr", ".onnx"):
+    if checkpoint.suffix.lower() == ENGINE_SUFFIX:
+        raise BihrnetError(f"{checkpoint}: is exported already; give the checkpoint it came from")
+    if suffix not in (ENGINE_SUFFIX, ".onnx"):
         raise BihrnetError(f"{out}: the file to write must end in .bhr or .onnx")
     int8 = precision is Precision.int8
     if suffix == ".onnx" and (int8 or calibrate is not None):
         raise BihrnetError("--precision and --calibrate belong to .bhr files; ONNX is fp32")
     if calibrate is not None and not int8:
         raise BihrnetError("--calibrate belongs to --precision int8")
+    from bihrnet.nn.checkpoint import read_checkpoint
+    from bihrnet.nn.session import TorchSession
+
     content = read_checkpoint(checkpoint)
     session = TorchSession(content.build(), content.spec)
     if suffix == ".onnx":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
 
 #: Words for people go to standard error, so that `--json -` leaves standard output to the JSON.
-console = Console(stderr=True)
+#: A file or a pipe has no width of its own; tables are not cut to 80 columns there.
+console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
 
 #: A list of numbers as `json.dumps` spreads it over lines; text cannot match, for its line breaks
 #: are escaped.
@@ -35,7 +37,7 @@ def write_json(data: Any, target: str | Path | None) -> None:
         sys.stdout.flush()
         return
     path = Path(target)
-    if path.is_char_device() or path.is_fifo():  # /dev/null, or a shell's >(command)
+    if _is_stream(path):
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
@@ -43,6 +45,24 @@ def write_json(data: Any, target: str | Path | None) -> None:
         return
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def check_writable(target: str | Path | None) -> None:
+    """Fail before hours of work rather than after them, where `write_json` would fail.
+
+    Raises:
+        BihrnetError: no file can be made at `target`.
+    """
+    if target is None or str(target) == "-" or _is_stream(Path(target)):
+        return
+    path = Path(target)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise BihrnetError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -55,6 +75,11 @@ def parse_size(text: str) -> tuple[int, int]:
     if any(side % 32 or not 32 <= side <= 2048 for side in size):
         raise BihrnetError(f"size {text!r}: both sides must be multiples of 32 from 32 to 2048")
     return size
+
+
+def _is_stream(path: Path) -> bool:
+    """/dev/null, or a shell's >(command): written to as it is, never replaced by a file."""
+    return path.is_char_device() or path.is_fifo()
 
 
 def _pretty(data: Any) -> str:

@@ -15,13 +15,13 @@ def predict(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="Images, videos, folders, globs, or a camera (0, or webcam:0).",
         ),
     ],
     model: Annotated[
         str | None,
-        typer.Option(help="Bundled name or checkpoint; the bundled default if left out."),
+        typer.Option(help="Bundled name, .bhr file or checkpoint. Default: the bundled default."),
     ] = None,
     detector: Annotated[
         str, typer.Option(help="Where the people are: whole, a boxes .json or a detector .onnx.")
@@ -40,7 +40,8 @@ def predict(
 
     A file that cannot be read is named and passed over. Ctrl-C keeps what is done.
     """
-    from bihrnet.cli.annotation import annotate, check_writable, output_paths
+    from bihrnet.cli.annotation import annotate, check_json_target, output_paths
+    from bihrnet.cli.output import check_writable
     from bihrnet.estimate.estimator import PoseEstimator
     from bihrnet.estimate.sources import find_sources
 
@@ -48,5 +49,7 @@ def predict(
         out = OUT
     sources = find_sources(inputs)
     targets = output_paths(sources, out) if out else {}
+    files = [source.name for source in sources] + [name for name in (model, detector) if name]
+    check_json_target(json, [*files, *targets.values()])
     check_writable(json)
     annotate(PoseEstimator(model, detector), sources, targets, json)

@@ -46,6 +46,9 @@ class _Annotations(BaseModel):
 #: Boxes x, y, width, height and perhaps score, by file name or number of the image.
 _BoxesByImage = dict[str, list[list[float]]]
 
+#: pydantic's mistakes whose own words are of Python, not of JSON.
+_NO_OBJECT = ("dict_type", "model_type")
+
 _DETECTIONS = TypeAdapter(list[_Entry])
 _FILES = TypeAdapter(dict[str, list[_MaybeScored]])
 
@@ -111,7 +114,8 @@ def _read_boxes(path: str | Path) -> _BoxesByImage:
     except ValidationError as error:
         first = error.errors()[0]
         place = ", ".join(map(str, first["loc"])) or "the file"
-        raise BihrnetError(f"{path}: {place}: {first['msg']}; see docs/predict.md") from error
+        message = "Input should be an object" if first["type"] in _NO_OBJECT else first["msg"]
+        raise BihrnetError(f"{path}: {place}: {message}; see docs/predict.md") from error
 
 
 def _group(entries: list[_Entry], names: dict[int | str, str]) -> _BoxesByImage:

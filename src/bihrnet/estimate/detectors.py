@@ -14,6 +14,8 @@ from bihrnet.estimate.video import Frame
 
 #: Boxes that score less are taken for no people.
 MIN_BOX_SCORE = 0.3
+#: A box whose numbers are beyond this is a mistake: no image has a side of a million pixels.
+MAX_BOX_EXTENT = 1e6
 
 
 class PersonDetector(Protocol):
@@ -65,7 +67,7 @@ def open_detector(source: str | Path | PersonDetector) -> PersonDetector:
 
 
 def check_boxes(boxes: ArrayLike, frame: Frame) -> NDArray[np.float64]:
-    """Boxes as (N, 4) float64, each of them finite, not empty and not wholly outside the frame.
+    """Boxes as (N, 4) float64, each finite, not empty or absurd, not wholly outside the frame.
 
     Args:
         boxes: (N, 4) or one (4,): x, y, width, height in pixels.
@@ -90,6 +92,8 @@ def check_boxes(boxes: ArrayLike, frame: Frame) -> NDArray[np.float64]:
         x, y, w, h = box
         if not np.isfinite(box).all() or w <= 0 or h <= 0:
             raise BihrnetError(f"{where}box {number} {box.tolist()} is empty or not finite")
+        if np.abs(box).max() > MAX_BOX_EXTENT:
+            raise BihrnetError(f"{where}box {number} {box.tolist()} is too large to be in pixels")
         if x >= width or y >= height or x + w <= 0 or y + h <= 0:
             raise BihrnetError(
                 f"{where}box {number} {box.tolist()} lies outside the {width}x{height} pixels"
