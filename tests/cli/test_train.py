@@ -38,8 +38,10 @@ def invoke(*arguments: str) -> int:
 
 
 def test_options_and_overrides_reach_the_run(call):
-    arguments = "--data d --out o --resume --devices 2 --nodes 3 --workers 0 --tensorboard"
-    code = invoke(PLAIN, *arguments.split(), "optimiser.lr=3e-3", "epochs=2", "name=mine")
+    arguments = "--data d --out o --resume --devices 2 --nodes 3 --workers 0"
+    switches = ("--compile", "--tensorboard")
+    overrides = ("optimiser.lr=3e-3", "epochs=2", "name=mine")
+    code = invoke(PLAIN, *arguments.split(), *switches, *overrides)
     assert code == 0
     assert call.recipe.model_name == "hrnet-w32@mine"
     assert (call.recipe.optimiser.lr, call.recipe.epochs) == (0.003, 2)
@@ -50,6 +52,7 @@ def test_options_and_overrides_reach_the_run(call):
         "devices": 2,
         "nodes": 3,
         "workers": 0,
+        "compile": True,
         "tensorboard": True,
     }
 

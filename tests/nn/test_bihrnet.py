@@ -11,7 +11,7 @@ from bihrnet.nn import architectures, build
 from bihrnet.nn.bihrnet_blocks import BinaryBottleneck, MSBlock, SEGate
 from bihrnet.nn.binary import BinaryConv2d, ChannelShortcut
 
-BINARY = sorted(name for name, entry in architectures().items() if entry.binary)
+BINARY = sorted(name for name in architectures() if name.startswith(("bihrnet", "binary-hrnet")))
 
 
 def count_modules(model: nn.Module, kind: type[nn.Module]) -> int:

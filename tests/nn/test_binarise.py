@@ -9,7 +9,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bihrnet.nn.binarise import Sign, scaled_sign, sign, sign_approx, sign_ste, weight_scale
+from bihrnet.nn.binarise import (
+    GRADIENT_STEEPNESS,
+    Sign,
+    Smoothing,
+    scaled_sign,
+    sign,
+    sign_approx,
+    sign_ste,
+    smooth_signs,
+    weight_scale,
+)
 
 FLOATS = st.lists(st.floats(-3, 3, width=32), min_size=1, max_size=20)
 EDGES = [-2.0, -1.0, -0.5, -0.0, 0.0, 1e-40, -1e-40, 0.25, 1.0, 1.5]
@@ -99,3 +109,67 @@ def test_the_sign_module_takes_the_gradient_it_is_told() -> None:
 def test_memory_layout_survives() -> None:
     x = torch.randn(2, 8, 4, 4).contiguous(memory_format=torch.channels_last)
     assert sign_approx(x).is_contiguous(memory_format=torch.channels_last)
+
+
+SHAPES = {
+    "tanh": math.tanh,
+    "sigmoid": lambda x: 2 / (1 + math.exp(-x)) - 1,
+    "softsign": lambda x: x / (1 + abs(x)),
+}
+GRADIENTS = {
+    "tanh": lambda x: 1 - math.tanh(x) ** 2,
+    "sigmoid": lambda x: 2 * math.exp(-x) / (1 + math.exp(-x)) ** 2,
+    "softsign": lambda x: 1 / (1 + abs(x)) ** 2,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("steepness", [0.5, 2.0, 8.0])
+@given(values=FLOATS)
+def test_smooth_signs_are_the_formulas_of_the_docstring(
+    shape: str, steepness: float, values: list[float]
+) -> None:
+    x = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+    y = Smoothing(shape, torch.tensor(steepness))(x)  # type: ignore[arg-type]
+    y.sum().backward()
+    steep = [steepness * value for value in x.tolist()]
+    assert y.tolist() == pytest.approx([SHAPES[shape](value) for value in steep], abs=1e-12)
+    assert x.grad is not None
+    limited = min(steepness, GRADIENT_STEEPNESS)
+    expected = [limited * GRADIENTS[shape](limited * value) for value in x.tolist()]
+    assert x.grad.tolist() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("steepness", [1.0, 2.0, 100.0])
+def test_smooth_signs_do_not_enlarge_the_gradients_of_normalised_activations(
+    steepness: float,
+) -> None:
+    x = torch.linspace(-6, 6, 10_001, dtype=torch.float64, requires_grad=True)
+    Smoothing("tanh", torch.tensor(steepness))(x).sum().backward()
+    density = torch.exp(-(x.detach() ** 2) / 2) / math.sqrt(2 * math.pi)
+    assert x.grad is not None
+    assert float((x.grad**2 * density).sum()) * 12 / 10_000 < 1.03
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_at_the_end_of_its_growth_a_smooth_sign_is_the_sign(shape: str) -> None:
+    x = torch.tensor([-3.0, -0.1, 0.1, 2.0])
+    smoothing = Smoothing(shape, torch.tensor(2.0**16))  # type: ignore[arg-type]
+    torch.testing.assert_close(smoothing(x), sign(x), rtol=0, atol=2e-4)
+
+
+def test_smoothing_stands_for_the_sign_while_learning_only() -> None:
+    network = torch.nn.Sequential(Sign(), torch.nn.Sequential(Sign("ste")))
+    steepness = torch.tensor(1.0)
+    smooth_signs(network, Smoothing("tanh", steepness))
+    x = torch.tensor([-2.0, 0.5])
+    torch.testing.assert_close(network(x), x.tanh().tanh())
+    steepness.fill_(3.0)  # all signs share it
+    torch.testing.assert_close(network(x), (3 * (3 * x).tanh()).tanh())
+    assert network.eval()(x).tolist() == [-1, 1]
+    assert not network.state_dict()
+
+
+def test_smooth_signs_keep_bfloat16() -> None:
+    y = Smoothing("tanh", torch.tensor(2.0))(torch.ones(3, dtype=torch.bfloat16))
+    assert y.dtype == torch.bfloat16

@@ -19,6 +19,7 @@ from bihrnet.nn.binary import (
     Shift,
     UnitStyle,
     latent_parameters,
+    use_real_weights,
 )
 
 
@@ -145,3 +146,27 @@ def test_in_bfloat16_activations_stay_bfloat16_and_gradients_reach_every_paramet
     for name, parameter in unit.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+def test_real_weights_keep_names_values_and_binary_activations() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Sequential(BinaryUnit(4, 8, 3, UnitStyle())))
+    network.append(torch.nn.Conv2d(8, 2, 1)).eval()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    unit = network[0][0]
+    x = torch.randn(2, 4, 5, 5)
+    expected = F.conv2d(unit.sign(unit.shift(x)), unit.conv.weight, padding=1)
+    use_real_weights(network)
+    torch.testing.assert_close(unit.conv(unit.sign(unit.shift(x))), expected)
+    assert not latent_parameters(network)
+    after = network.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_real_weights_of_a_network_without_memory() -> None:
+    with torch.device("meta"):
+        network = torch.nn.Sequential(BinaryConv2d(4, 8, 3))
+        use_real_weights(network)
+    network.load_state_dict({"0.weight": torch.ones(8, 4, 3, 3)}, assign=True)
+    assert network(torch.ones(1, 4, 3, 3))[0, 0, 1, 1].item() == 36

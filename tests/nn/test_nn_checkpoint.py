@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import build
+from bihrnet.nn.binary import use_real_weights
 from bihrnet.nn.checkpoint import open_checkpoint, read_checkpoint, save_slim_checkpoint
 from bihrnet.skeleton import COCO, LSP
 
@@ -109,6 +111,41 @@ def test_an_opened_checkpoint_is_ready_to_run(network: nn.Module, tmp_path: Path
     assert all(not parameter.is_meta for parameter in session.module.parameters())
 
 
+def with_recipe(**recipe: object) -> dict[str, Any]:
+    return {**METADATA, "recipe": {"name": "tiny", **recipe}}
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_real_weights_of_binary_layers_travel_with_the_recipe(
+    network: nn.Module, tmp_path: Path, half: bool
+) -> None:
+    first_stage = copy.deepcopy(network)
+    use_real_weights(first_stage)
+    expected = heatmaps(first_stage)
+    assert not torch.allclose(expected, heatmaps(network), atol=1e-3)
+    path = tmp_path / "stage.ckpt"
+    metadata = with_recipe(binarisation={"weights": "real"})
+    save_slim_checkpoint(path, first_stage, metadata, half=half)
+    found = heatmaps(read_checkpoint(path).build())
+    # Rounded to half precision, a few activations turn.
+    tolerance = 0.02 * float(expected.abs().max()) if half else 0
+    torch.testing.assert_close(found.median(), expected.median(), rtol=0, atol=tolerance)
+    assert half or torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_what_cross_entropy_has_trained_is_read_as_heatmaps(
+    network: nn.Module, tmp_path: Path, half: bool
+) -> None:
+    path, again = tmp_path / "logits.ckpt", tmp_path / "again.ckpt"
+    save_slim_checkpoint(path, network, with_recipe(loss="bce"), half=False)
+    model = read_checkpoint(path).build()
+    torch.testing.assert_close(heatmaps(model), heatmaps(network).sigmoid())
+    save_slim_checkpoint(again, model, with_recipe(loss="bce"), half=half)
+    difference = (heatmaps(read_checkpoint(again).build()) - heatmaps(model)).abs()
+    assert difference.median() < 1e-3
+
+
 def test_a_file_without_metadata_says_what_can_be_done_with_it(tmp_path: Path) -> None:
     path = tmp_path / "teacher.pth"
     torch.save(build("small-hrnet-w16", 3).state_dict(), path)
@@ -127,7 +164,10 @@ def test_a_file_without_metadata_says_what_can_be_done_with_it(tmp_path: Path) -
         ({"skeleton": {"name": "nobody"}}, "broken checkpoint"),
         ({"skeleton": None}, "broken checkpoint"),
         ({"input_size": 3}, "broken checkpoint"),
+        ({"input_size": [64, 40]}, "multiples of 32, not 64x40"),
         ({"recipe": None}, "broken checkpoint"),
+        ({"recipe": {"evaluation": 3}}, "its recipe has 3 as evaluation"),
+        ({"recipe": {"binarisation": "real"}}, "its recipe has 'real' as binarisation"),
         ({"ema": {}}, "Missing key"),
         ({"ema": {"conv1.weight": 3}}, "broken checkpoint"),
         ({"ema": {"x.weight.bits": torch.zeros(1, dtype=torch.uint8)}}, "is missing"),

@@ -7,7 +7,7 @@ import torch
 
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import architectures, build, latent_parameters
-from bihrnet.nn.registry import register
+from bihrnet.nn.registry import find, register
 
 NAMES = {
     "binary-hrnet-w16",
@@ -39,9 +39,10 @@ def test_all_architectures_are_there_in_order() -> None:
 
 @pytest.mark.parametrize("name", sorted(architectures()))
 def test_every_network_can_be_traced_and_gives_a_quarter_of_the_size(name: str) -> None:
+    width = 64 + architectures()[name].multiple
     with torch.device("meta"):
         traced = torch.fx.symbolic_trace(build(name, 5).eval())
-        assert traced(torch.empty(2, 3, 64, 96)).shape == (2, 5, 16, 24)
+        assert traced(torch.empty(2, 3, 64, width)).shape == (2, 5, 16, width // 4)
 
 
 @pytest.mark.parametrize("name", sorted(architectures()))
@@ -88,6 +89,20 @@ def test_options_are_the_builders_keywords() -> None:
 def test_what_does_not_fit_is_refused_by_a_sentence(arguments, options, sentence: str) -> None:
     with pytest.raises(BihrnetError, match=sentence):
         build(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits", "does_not"),
+    [("bihrnet-w16", (64, 96), (64, 100)), ("binary-hourglass-1", (64, 128), (64, 96))],
+)
+def test_a_network_says_which_inputs_it_takes(name, fits, does_not) -> None:
+    architecture = find(name)
+    architecture.check_size(fits)
+    sentence = f"{name} takes .* multiples of {architecture.multiple}, not 64x{does_not[1]}"
+    with pytest.raises(BihrnetError, match=sentence):
+        architecture.check_size(does_not)
+    with pytest.raises(BihrnetError, match="not 0x64"):
+        architecture.check_size((0, 64))
 
 
 def test_a_name_is_given_once() -> None:

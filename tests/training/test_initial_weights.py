@@ -16,7 +16,9 @@ from bihrnet.training.recipe import TeacherSection
 SMALL = "small-hrnet-w16"
 
 
-def own_checkpoint(path: Path, architecture: str = SMALL) -> torch.nn.Module:
+def own_checkpoint(
+    path: Path, architecture: str = SMALL, recipe: dict[str, object] | None = None
+) -> torch.nn.Module:
     network = nn.build(architecture, len(LSP))
     metadata = {
         "format": 1,
@@ -24,7 +26,7 @@ def own_checkpoint(path: Path, architecture: str = SMALL) -> torch.nn.Module:
         "options": {},
         "skeleton": LSP.to_dict(),
         "input_size": [64, 64],
-        "recipe": {},
+        "recipe": recipe or {},
         "metrics": {},
     }
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
@@ -42,6 +44,15 @@ def test_a_teacher_from_a_checkpoint_of_ours(tmp_path):
     image = crops()
     with torch.no_grad():
         assert torch.allclose(load_teacher(section, LSP)(image), network.eval()(image), atol=1e-6)
+
+
+def test_a_teacher_that_gives_logits_teaches_heatmaps(tmp_path):
+    network = own_checkpoint(tmp_path / "best.ckpt", recipe={"loss": "bce"})
+    section = TeacherSection(architecture=SMALL, checkpoint=str(tmp_path / "best.ckpt"))
+    image = crops()
+    with torch.no_grad():
+        expected = network.eval()(image).sigmoid()
+        assert torch.allclose(load_teacher(section, LSP)(image), expected, atol=1e-6)
 
 
 def test_a_teacher_from_an_official_file_in_bgr(tmp_path):

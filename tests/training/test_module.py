@@ -10,11 +10,12 @@ from tiny_run import TinyNet, TinyRealNet, draw_people, tiny_recipe
 from bihrnet.data.top_down import TopDownDataset
 from bihrnet.evaluate import evaluate
 from bihrnet.heatmap_model import ModelSpec
+from bihrnet.nn.logits import SigmoidHeatmaps
 from bihrnet.nn.session import TorchSession
 from bihrnet.skeleton import LSP
 from bihrnet.training.batches import validation_batches
 from bihrnet.training.distillation import Teacher, heatmap_kl
-from bihrnet.training.losses import adaptive_wing
+from bihrnet.training.losses import adaptive_wing, binary_cross_entropy
 from bihrnet.training.module import PoseTraining
 from bihrnet.training.run import _trainer
 from bihrnet.training.run_callback import RunCallback
@@ -71,6 +72,70 @@ def test_the_teacher_is_no_part_of_the_module():
     assert all(name.startswith("network.") for name in module.state_dict())
 
 
+class TwoStacks(torch.nn.Module):
+    """Two heatmaps while it learns, the second one of which is what it gives otherwise."""
+
+    def __init__(self, joints: int) -> None:
+        super().__init__()
+        self.first, self.second = TinyRealNet(joints), TinyRealNet(joints)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        outputs = [self.first(x), self.second(x)]
+        return outputs if self.training else outputs[-1]
+
+
+@pytest.mark.parametrize(("loss", "imitation"), [("mse", "kl"), ("bce", "kl"), ("bce", "bce")])
+def test_every_stack_is_supervised_by_labels_and_teacher(loss, imitation):
+    recipe = tiny_recipe(loss=loss, teacher={"architecture": "tiny-real", "loss": imitation})
+    network, teacher = TwoStacks(14), TinyRealNet(14)
+    sample, total = batch(), 0.0
+    outputs = PoseTraining(recipe, network, 5, PEOPLE, Teacher(teacher)).training_step(sample, 0)
+    for stack in (network.first, network.second):
+        alone = PoseTraining(recipe, stack, 5, PEOPLE, Teacher(teacher)).training_step(sample, 0)
+        total += alone["loss"].item()
+    assert outputs.keys() == {"loss", "pose", imitation}
+    assert outputs["loss"].item() == pytest.approx(total, rel=1e-5)
+    parts = outputs["pose"].item(), outputs[imitation].item()
+    assert outputs["loss"].item() == pytest.approx(sum(parts) / 2, rel=1e-5)
+    outputs["loss"].backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.parameters())
+
+
+def test_divergence_is_that_of_heatmaps_also_where_the_network_gives_logits():
+    recipe = tiny_recipe(loss="bce", teacher={"architecture": "tiny-real"})
+    network, teacher = TinyRealNet(14), TinyRealNet(14)
+    module = PoseTraining(recipe, network, 5, PEOPLE, Teacher(teacher))
+    sample = batch()
+    outputs = module.training_step(sample, 0)
+    crops = module._normalised(sample["crop"])
+    kl = heatmap_kl(network(crops).sigmoid(), teacher.eval()(crops), sample["weight"])
+    assert outputs["kl"].item() == pytest.approx(kl.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_logits_are_evaluated_as_heatmaps(tmp_path, flip_test):
+    recipe = tiny_recipe(loss="bce", evaluation={"metric": "PCKh@0.5", "flip_test": flip_test})
+    torch.manual_seed(0)
+    network = TinyNet(14)
+    with torch.no_grad():
+        network[4].bias.fill_(-50)  # as in the background: raw logits would all be "absent"
+    module = PoseTraining(recipe, network, 5, PEOPLE)
+    folder = RunFolder(tmp_path, recipe)
+    trainer = _trainer(recipe, folder, RunCallback(folder, 10), 1, 1, tensorboard=False)
+    dataset = TopDownDataset(PEOPLE, (32, 32), 1.0)
+    loader = validation_batches(dataset, 4, rank=0, processes=1, workers=0)
+    trainer.validate(module, loader, verbose=False)
+    session = TorchSession(SigmoidHeatmaps(network), SPEC)
+    expected = evaluate(session, PEOPLE, flip_test=flip_test)
+    assert (expected.predictions[..., 2] > 0).all()
+    assert {**module.metrics, "val_loss": 0} == {**expected.scores.metrics, "val_loss": 0}
+    sample = batch()
+    with torch.no_grad():
+        logits = network.eval()(module._normalised(sample["crop"]))
+        loss = binary_cross_entropy(logits, sample["target"], sample["weight"])
+    assert module.metrics["val_loss"] == pytest.approx(loss.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_validation_agrees_with_evaluate(tmp_path, flip_test):
     recipe = tiny_recipe(evaluation={"metric": "PCKh@0.5", "flip_test": flip_test})
@@ -89,3 +154,17 @@ def test_validation_agrees_with_evaluate(tmp_path, flip_test):
         loss = adaptive_wing(heatmaps, sample["target"], sample["weight"])
     assert metrics.pop("val_loss") == pytest.approx(loss.item(), rel=1e-5)
     assert metrics == expected.scores.metrics
+
+
+def test_compiled_training_is_the_same_step_and_leaves_no_trace_in_checkpoints():
+    torch.manual_seed(0)
+    network = TinyNet(14)
+    plain = PoseTraining(tiny_recipe(), network, 5, PEOPLE)
+    fused = PoseTraining(tiny_recipe(), network, 5, PEOPLE, compile=True)
+    sample, results = batch(), []
+    for module in (plain, fused):
+        loss = module.training_step(sample, 0)["loss"]
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        results.append(torch.cat([loss[None], *(gradient.flatten() for gradient in gradients)]))
+    assert torch.allclose(*results, rtol=1e-3, atol=1e-7)
+    assert fused.state_dict().keys() == plain.state_dict().keys()

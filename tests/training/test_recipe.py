@@ -24,6 +24,12 @@ from bihrnet.errors import BihrnetError
         ({"epochs": 3, "evaluation": {"metric": "AP", "every": 2}}, "multiple of evaluation.every"),
         ({"name": "../elsewhere"}, "name: String should match"),
         ({"seed": -1}, "seed: Input should be greater"),
+        ({"binarisation": {"activations": "step"}}, "binarisation.activations: Input should be"),
+        ({"binarisation": {"steepness": [0, 4]}}, "binarisation.steepness.0: Input should be"),
+        ({"binarisation": {"weight": "real"}}, "'binarisation.weight'; did you mean weights?"),
+        ({"teacher": {"architecture": "tiny", "loss": "bce"}}, "takes logits, so it needs loss"),
+        ({"architecture": "hourglass-1"}, "hourglass-1 takes inputs whose sides are multiples"),
+        ({"teacher": {"architecture": "hourglass-2"}}, "multiples of 64, not 32x32"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence_naming_the_key(change, sentence):

@@ -31,6 +31,10 @@ def train(
         int | None, typer.Option(min=0, help="Processes that prepare batches. Default: by cores.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("runs"),
+    compile: Annotated[
+        bool,
+        typer.Option("--compile", help="Fuse the training pass by torch.compile."),
+    ] = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")
     ] = False,
@@ -60,6 +64,7 @@ def train(
             devices=devices,
             nodes=nodes,
             workers=workers,
+            compile=compile,
             tensorboard=tensorboard,
         )
     except KeyboardInterrupt:

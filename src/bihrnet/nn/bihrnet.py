@@ -12,8 +12,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from bihrnet.nn.bihrnet_blocks import BinaryBottleneck, GateSide, MSBlock
-from bihrnet.nn.binarise import Sign, SignGradient
-from bihrnet.nn.binary import BinaryConv2d, BinaryUnit, UnitActivation, UnitStyle
+from bihrnet.nn.binarise import SignGradient
+from bihrnet.nn.binary import BinaryUnit, DirectUnit, UnitActivation, UnitStyle
 from bihrnet.nn.hrnet import HRNet, Layers, Layout
 from bihrnet.nn.prelu import PReLU
 from bihrnet.nn.registry import register
@@ -79,19 +79,6 @@ class BiHRNetLayers(Layers):
 
     def up(self, in_channels: int, out_channels: int) -> nn.Sequential:
         return nn.Sequential(self._unit(in_channels, out_channels, 1, activation=False))
-
-
-class DirectUnit(nn.Sequential):
-    """BatchNorm -> sign -> binary convolution (fig. 2a): a binary layer with no path around it."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, gradient: SignGradient
-    ) -> None:
-        super().__init__(
-            nn.BatchNorm2d(in_channels),
-            Sign(gradient),
-            BinaryConv2d(in_channels, out_channels, kernel_size),
-        )
 
 
 class DirectBlock(nn.Module):

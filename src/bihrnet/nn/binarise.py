@@ -6,12 +6,16 @@ surrogate. Every docstring below states forward and gradient as formulas.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 SignGradient = Literal["approx", "ste"]
+#: Smooth functions that approach the sign as they grow steep.
+SmoothShape = Literal["tanh", "sigmoid", "softsign"]
 
 
 def sign(x: Tensor) -> Tensor:
@@ -103,15 +107,83 @@ torch.fx.wrap("sign_ste")
 torch.fx.wrap("sign_approx")
 
 
+#: Largest steepness in the gradient of smooth signs. With 2 the squared slope of tanh averages 1
+#: over normalised activations, as ApproxSign's has, and gradients keep their size from layer to
+#: layer. Steeper slopes multiply in every layer (docs/training.md).
+GRADIENT_STEEPNESS = 2.0
+
+
+class _SmoothSign(torch.autograd.Function):
+    """See `Smoothing`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, steepness: Tensor, shape: SmoothShape) -> Tensor:
+        ctx.save_for_backward(x, steepness)
+        ctx.shape = shape
+        steep = x * steepness
+        if shape == "tanh":
+            return steep.tanh_()
+        return steep.sigmoid_().mul_(2).sub_(1) if shape == "sigmoid" else F.softsign(steep)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        x, steepness = ctx.saved_tensors
+        limited = steepness.clamp(max=GRADIENT_STEEPNESS)
+        steep = x * limited
+        if ctx.shape == "tanh":
+            slope = 1 - steep.tanh_().square_()
+        elif ctx.shape == "sigmoid":
+            sigmoid = steep.sigmoid_()
+            slope = 2 * sigmoid * (1 - sigmoid)
+        else:
+            slope = steep.abs_().add_(1).pow_(-2)
+        return slope.mul_(limited).mul_(gradients[0]), None, None
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """What stands for the sign while a network learns (Bulat et al. 2019), growing steep.
+
+    Forward, with a steepness l: "tanh" is tanh(l x), "sigmoid" 2 / (1 + exp(-l x)) - 1, and
+    "softsign" l x / (1 + abs(l x)). All go through 0 at 0 and approach -1 and +1.
+    Gradient: the derivative of the same function with l or 2, whichever is smaller.
+
+    Attributes:
+        shape: which of them.
+        steepness: l > 0, a tensor without dimensions; who trains changes it in place.
+    """
+
+    shape: SmoothShape
+    steepness: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return _SmoothSign.apply(x, self.steepness, self.shape)  # type: ignore[no-untyped-call]
+
+
 class Sign(nn.Module):
-    """Binarise activations to -1 and +1, any shape. `gradient` chooses the surrogate."""
+    """Binarise activations to -1 and +1, any shape. `gradient` chooses the surrogate.
+
+    Attributes:
+        smoothing: takes the place of the sign in training mode, where there is one; evaluation
+            always has the exact sign. See `smooth_signs`.
+    """
 
     def __init__(self, gradient: SignGradient = "approx") -> None:
         super().__init__()
         self.gradient = gradient
+        self.smoothing: Smoothing | None = None
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.smoothing is not None and self.training:
+            return self.smoothing(x)
         return sign_approx(x) if self.gradient == "approx" else sign_ste(x)
 
     def extra_repr(self) -> str:
         return f"gradient={self.gradient!r}"
+
+
+def smooth_signs(network: nn.Module, smoothing: Smoothing) -> None:
+    """Give all `Sign`s of a network the same smoothing."""
+    for module in network.modules():
+        if isinstance(module, Sign):
+            module.smoothing = smoothing

@@ -45,6 +45,31 @@ def latent_parameters(model: nn.Module) -> list[Tensor]:
     return [module.weight for module in model.modules() if isinstance(module, BinaryConv2d)]
 
 
+def use_real_weights(network: nn.Module) -> None:
+    """Turn all binary convolutions into real-valued ones with the same weights, in place.
+
+    Activations stay binary. This is the first stage of Bulat's reverse-order initialisation; as
+    names and shapes stay, the second stage starts from the weights that the first one ends with.
+    """
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, BinaryConv2d):
+                setattr(parent, name, _real_convolution(child))
+
+
+def _real_convolution(binary: BinaryConv2d) -> nn.Conv2d:
+    with torch.device("meta"):  # no time for weights that are replaced at once
+        real = nn.Conv2d(
+            binary.in_channels,
+            binary.out_channels,
+            binary.kernel_size,  # type: ignore[arg-type]
+            padding=binary.padding,  # type: ignore[arg-type]
+            bias=False,
+        )
+    real.weight = binary.weight
+    return real.train(binary.training)
+
+
 class Shift(nn.Module):
     """x + b with a learned b per channel, zero at first (ReActNet, Liu et al. 2020)."""
 
@@ -148,3 +173,26 @@ class BinaryUnit(nn.Module):
         if self.shortcut is not None:
             y = (y + self.shortcut(x)) * 0.5**0.5
         return self.act(y)
+
+
+class DirectUnit(nn.Sequential):
+    """BatchNorm -> sign -> binary convolution: a layer with no path around it.
+
+    So BiHRNet's baseline binarises a convolution directly (fig. 2a); with an activation behind it,
+    it is the layer of Bulat et al. (2019).
+
+    Args:
+        in_channels: of the real-valued input (N, in_channels, h, w).
+        out_channels: of the real-valued output, same h and w.
+        kernel_size: odd.
+        gradient: surrogate gradient of the sign.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, gradient: SignGradient
+    ) -> None:
+        super().__init__(
+            nn.BatchNorm2d(in_channels),
+            Sign(gradient),
+            BinaryConv2d(in_channels, out_channels, kernel_size),
+        )

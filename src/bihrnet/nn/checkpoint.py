@@ -3,6 +3,11 @@
 A file holds ``{"bihrnet": metadata, "state_dict": weights}``. The files of a training run hold more
 beside, their weights carry the prefix "network.", and a moving average of them is preferred. Slim
 files, for passing on, are small (`save_slim_checkpoint`).
+
+Two things about a network follow from how it was trained, so they are read from the recipe in the
+metadata: whether the weights of its binary layers are still real-valued (the first stage of a
+reverse-order initialisation, ``binarisation: {weights: real}``), and whether it gives logits
+(``loss: bce``).
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ from torch import Tensor
 
 from bihrnet.errors import BihrnetError
 from bihrnet.heatmap_model import ModelSpec
-from bihrnet.nn.registry import build
+from bihrnet.nn.binary import use_real_weights
+from bihrnet.nn.logits import LOGIT_LOSS, SigmoidHeatmaps
+from bihrnet.nn.registry import architectures, build
 from bihrnet.nn.session import TorchSession
 from bihrnet.nn.slim_weights import pack, unpack
 from bihrnet.nn.torch_file import read_torch_file, write_torch_file
@@ -83,14 +90,28 @@ class Checkpoint:
         """
         with torch.device("meta"):  # no time for random weights that are replaced at once
             module = build(self.architecture, len(self.skeleton), **self.options)
+        return self.restore(module)
+
+    def restore(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Give a network of this architecture these weights.
+
+        Returns:
+            the network, ready to be evaluated: one that was trained on logits has a sigmoid behind
+            it, and one that was trained with real-valued weights in its binary layers has these.
+
+        Raises:
+            BihrnetError: the weights are not those of the network.
+        """
+        if self.recipe.get("binarisation", {}).get("weights") == "real":
+            use_real_weights(network)
         try:
-            module.load_state_dict(self.weights, assign=True)
+            network.load_state_dict(self.weights, assign=True)
         except RuntimeError as error:
             first = str(error).split("\n\t")[1].strip()
             raise BihrnetError(
                 f"the weights are not those of {self.architecture}: {first}"
             ) from None
-        return module
+        return SigmoidHeatmaps(network) if self.recipe.get("loss") == LOGIT_LOSS else network
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -111,14 +132,19 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise BihrnetError(
             f"{path}: its format is {metadata.get('format')!r}; this version reads {FORMAT}"
         )
+    if metadata.get("task") == "classification":
+        raise BihrnetError(f"{path}: {metadata.get('architecture')} estimates no poses")
     try:
         height, width = (int(side) for side in metadata["input_size"])
+        architecture = str(metadata["architecture"])
+        if architecture in architectures():
+            architectures()[architecture].check_size((height, width))
         return Checkpoint(
-            architecture=str(metadata["architecture"]),
+            architecture=architecture,
             options=dict(metadata["options"]),
             skeleton=Skeleton.from_dict(metadata["skeleton"]),
             input_size=(height, width),
-            recipe=dict(metadata["recipe"]),
+            recipe=_recipe(metadata["recipe"]),
             metrics=dict(metadata["metrics"]),
             weights=_weights(content),
         )
@@ -160,6 +186,14 @@ def save_slim_checkpoint(
     state = module.state_dict()
     content = pack(module) if half else {name: tensor.cpu() for name, tensor in state.items()}
     write_torch_file({"bihrnet": dict(metadata), "state_dict": content}, path)
+
+
+def _recipe(fields: Mapping[str, Any]) -> dict[str, Any]:
+    recipe = dict(fields)
+    for section in ("evaluation", "binarisation"):
+        if not isinstance(recipe.get(section, {}), dict):
+            raise TypeError(f"its recipe has {recipe[section]!r} as {section}")
+    return recipe
 
 
 def _weights(content: dict[str, Any]) -> dict[str, Tensor]:

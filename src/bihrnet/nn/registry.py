@@ -6,7 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import pydantic
 from torch import nn
@@ -14,6 +14,7 @@ from torch import nn
 from bihrnet.errors import BihrnetError
 
 Builder = Callable[..., nn.Module]
+Task = Literal["pose", "classification"]
 _B = TypeVar("_B", bound=Builder)
 
 
@@ -27,7 +28,10 @@ class Architecture:
         binary: whether it holds binary convolutions.
         builder: called as ``builder(joints, **fixed, **options)``.
         fixed: keyword arguments that tell this architecture from others of the same builder.
+        multiple: both sides of the input are multiples of it.
         default_size: (height, width) of the input that papers usually state counts for.
+        task: "pose" for heatmaps of joints; "classification" for logits of CIFAR's classes, whose
+            number the builder is called with.
     """
 
     name: str
@@ -35,7 +39,9 @@ class Architecture:
     binary: bool
     builder: Builder
     fixed: dict[str, Any]
+    multiple: int = 32
     default_size: tuple[int, int] = (256, 192)
+    task: Task = "pose"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -62,6 +68,15 @@ class Architecture:
                 raise BihrnetError(f"{self.name}: {name}={value!r}: {reason}") from None
         return self.builder(joints, **self.fixed, **options)
 
+    def check_size(self, size: tuple[int, int]) -> None:
+        """Refuse an input of a (height, width) that the network cannot halve often enough."""
+        if any(side < 1 or side % self.multiple for side in size):
+            height, width = size
+            raise BihrnetError(
+                f"{self.name} takes inputs whose sides are multiples of {self.multiple}, "
+                f"not {height}x{width}"
+            )
+
     def _parameters(self) -> dict[str, inspect.Parameter]:
         signature = inspect.signature(self.builder, eval_str=True)
         return {
@@ -75,30 +90,54 @@ _ARCHITECTURES: dict[str, Architecture] = {}
 
 
 def register(
-    name: str, description: str, *, binary: bool = False, **fixed: Any
+    name: str,
+    description: str,
+    *,
+    binary: bool = False,
+    multiple: int = 32,
+    default_size: tuple[int, int] = (256, 192),
+    task: Task = "pose",
+    **fixed: Any,
 ) -> Callable[[_B], _B]:
     """Make a builder known under `name`; stack the decorator for variants of one builder.
 
     The builder takes the number of joints and keyword-only options with defaults and types;
-    `fixed` binds those that define this variant, the others are the user's options.
+    `fixed` binds those that define this variant, the others are the user's options. The other
+    arguments are explained at `Architecture`.
     """
 
     def decorate(builder: _B) -> _B:
         if name in _ARCHITECTURES:
             raise ValueError(f"architecture {name!r} is registered twice")
-        _ARCHITECTURES[name] = Architecture(name, description, binary, builder, fixed)
+        _ARCHITECTURES[name] = Architecture(
+            name, description, binary, builder, fixed, multiple, default_size, task
+        )
         return builder
 
     return decorate
 
 
-def architectures() -> dict[str, Architecture]:
-    """All architectures by name, in alphabetical order."""
-    return dict(sorted(_ARCHITECTURES.items()))
+def architectures(task: Task = "pose") -> dict[str, Architecture]:
+    """All architectures for a task by name, in alphabetical order."""
+    return {name: entry for name, entry in sorted(_ARCHITECTURES.items()) if entry.task == task}
+
+
+def find(name: str) -> Architecture:
+    """The architecture of a name, whatever its task.
+
+    Raises:
+        BihrnetError: there is none.
+    """
+    if name not in _ARCHITECTURES:
+        raise BihrnetError(
+            f"no architecture {name!r}{_near(name, _ARCHITECTURES)}; "
+            f"known: {', '.join(sorted(_ARCHITECTURES))}"
+        )
+    return _ARCHITECTURES[name]
 
 
 def build(architecture: str, joints: int, **options: Any) -> nn.Module:
-    """A network with fresh weights.
+    """A pose network with fresh weights.
 
     Args:
         architecture: a name in `architectures()`.
@@ -107,17 +146,20 @@ def build(architecture: str, joints: int, **options: Any) -> nn.Module:
 
     Returns:
         A module that maps (N, 3, h, w) float RGB images, normalised with ImageNet's mean and
-        standard deviation, h and w multiples of 32, to (N, K, h/4, w/4) heatmaps.
+        standard deviation, h and w multiples of `Architecture.multiple`, to (N, K, h/4, w/4)
+        heatmaps. In training mode it may give a list of such heatmaps, one for each stack.
 
     Raises:
-        BihrnetError: unknown architecture or option, or an option's value that does not fit.
+        BihrnetError: unknown architecture or option, an option's value that does not fit, or a
+            network that estimates no poses.
     """
-    if architecture not in _ARCHITECTURES:
+    entry = find(architecture)
+    if entry.task != "pose":
         raise BihrnetError(
-            f"no architecture {architecture!r}{_near(architecture, _ARCHITECTURES)}; "
-            f"known: {', '.join(sorted(_ARCHITECTURES))}"
+            f"{architecture} classifies the images of CIFAR and estimates no poses; "
+            "python -m bihrnet.training.cifar trains it, bihrnet info counts it"
         )
-    return _ARCHITECTURES[architecture].build(joints, **options)
+    return entry.build(joints, **options)
 
 
 def _near(name: str, known: dict[str, Any]) -> str:

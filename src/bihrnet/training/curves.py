@@ -32,6 +32,7 @@ def draw_curves(rows: list[Row], metric: str, title: str, path: Path) -> None:
     scores.set(xlabel="epoch", ylabel=f"val {metric}")
     for axes in (losses, scores):
         axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(title)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -1,10 +1,17 @@
-"""Knowledge distillation: a frozen real-valued teacher and the KL loss between heatmaps."""
+"""Knowledge distillation: a frozen real-valued teacher, and what compares heatmaps with its own."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from bihrnet.training.losses import binary_cross_entropy
+
+DistillationName = Literal["kl", "bce"]
 
 
 def heatmap_kl(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
@@ -24,9 +31,27 @@ def heatmap_kl(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
     return (divergence * weights).sum(dim=1).mean()
 
 
-def distillation_loss(pose: Tensor, kl: Tensor, balance: float) -> Tensor:
-    """Equation (7), read as a convex combination: balance * pose + (1 - balance) * KL."""
-    return balance * pose + (1 - balance) * kl
+def soft_label_bce(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
+    """Cross entropy against the teacher's heatmaps as soft labels (Bulat et al. 2019).
+
+    Args:
+        student: (N, K, H, W) logits.
+        teacher: heatmaps of the same shape, cut to 0..1; no gradient flows into them.
+        weights: (N, K), 0 where the joint is not labelled: such joints add nothing.
+    """
+    return binary_cross_entropy(student, teacher.detach().clamp(0, 1), weights)
+
+
+#: By name; "kl" compares heatmaps, "bce" takes the student's logits.
+DISTILLATION_LOSSES: dict[DistillationName, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "kl": heatmap_kl,
+    "bce": soft_label_bce,
+}
+
+
+def distillation_loss(pose: Tensor, imitation: Tensor, balance: float) -> Tensor:
+    """Equation (7), read as a convex combination: balance * pose + (1 - balance) * imitation."""
+    return balance * pose + (1 - balance) * imitation
 
 
 class Teacher:

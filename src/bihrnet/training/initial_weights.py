@@ -46,8 +46,7 @@ def load_teacher(section: TeacherSection, skeleton: Skeleton) -> Teacher:
         raise BihrnetError(
             f"{path} estimates {checkpoint.skeleton.name}, but the data is {skeleton.name}"
         )
-    network.load_state_dict(checkpoint.weights)
-    return Teacher(network)
+    return Teacher(checkpoint.restore(network))
 
 
 def start_from(network: Module, path: Path) -> None:

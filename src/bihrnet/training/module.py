@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,9 +18,11 @@ from bihrnet.errors import BihrnetError
 from bihrnet.evaluate import score_predictions
 from bihrnet.heatmap import decode_in_images, flip_merge
 from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.nn.logits import heatmaps
 from bihrnet.training.batches import Batch
+from bihrnet.training.binarisation import BinarisationSchedule
 from bihrnet.training.checkpoint import random_states, restore_random_states
-from bihrnet.training.distillation import Teacher, distillation_loss, heatmap_kl
+from bihrnet.training.distillation import DISTILLATION_LOSSES, Teacher, distillation_loss
 from bihrnet.training.ema import MovingAverage
 from bihrnet.training.losses import POSE_LOSSES
 from bihrnet.training.optimisation import build_optimiser, learning_rate_factor
@@ -37,6 +40,7 @@ class PoseTraining(pl.LightningModule):
         steps_per_epoch: optimiser steps of one epoch.
         validation: people that every evaluation runs on; their skeleton is the run's.
         teacher: as the recipe's `teacher` section asks.
+        compile: let torch.compile fuse the training pass; evaluation stays as it is.
     """
 
     _mean: Tensor
@@ -49,10 +53,18 @@ class PoseTraining(pl.LightningModule):
         steps_per_epoch: int,
         validation: PeopleDataset,
         teacher: Teacher | None = None,
+        *,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.recipe = recipe
+        self._binarisation = BinarisationSchedule(
+            network, recipe.binarisation, recipe.epochs * steps_per_epoch
+        )
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # A function, not a module: the network must not appear in checkpoints twice.
+        forward = network.__call__
+        self._learn = torch.compile(forward, dynamic=False) if compile else forward
         self.steps_per_epoch = steps_per_epoch
         #: Of the last evaluation: metrics as `bihrnet evaluate` names them, and "val_loss".
         self.metrics: dict[str, float] = {}
@@ -75,15 +87,27 @@ class PoseTraining(pl.LightningModule):
             self._average.network.to(device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one batch; with a teacher also its parts "pose" and "kl", detached."""
+        """Loss of one batch; with a teacher also its parts "pose" and "kl" or "bce", detached.
+
+        Every stack of a network is supervised, by the labels and by the teacher's one answer; its
+        losses are summed.
+        """
+        self._binarisation.advance(self.global_step)
         crops = self._normalised(batch["crop"])
-        heatmaps = self.network(crops).float()
-        pose = self._pose_loss(heatmaps, batch["target"], batch["weight"])
-        if self._teacher is None or self.recipe.teacher is None:
+        outputs = self._learn(crops)
+        stacks = [output.float() for output in _as_list(outputs)]
+        target, weight = batch["target"], batch["weight"]
+        pose = _total(self._pose_loss(stack, target, weight) for stack in stacks)
+        section = self.recipe.teacher
+        if self._teacher is None or section is None:
             return {"loss": pose}
-        kl = heatmap_kl(heatmaps, self._teacher(crops), batch["weight"])
-        loss = distillation_loss(pose, kl, self.recipe.teacher.balance)
-        return {"loss": loss, "pose": pose.detach(), "kl": kl.detach()}
+        taught = self._teacher(crops)
+        if section.loss == "kl":
+            stacks = [heatmaps(stack, self.recipe.loss) for stack in stacks]
+        compare = DISTILLATION_LOSSES[section.loss]
+        imitation = _total(compare(stack, taught, weight) for stack in stacks)
+        loss = distillation_loss(pose, imitation, section.balance)
+        return {"loss": loss, "pose": pose.detach(), section.loss: imitation.detach()}
 
     def configure_gradient_clipping(
         self,
@@ -118,12 +142,12 @@ class PoseTraining(pl.LightningModule):
         """Collect keypoints, in image pixels, and the sum of the pose loss over samples."""
         network = self._average.network if self._average is not None else self.network
         crops = self._normalised(batch["crop"])
-        heatmaps = network(crops).float()
-        loss = self._pose_loss(heatmaps, batch["target"], batch["weight"])
+        outputs = network(crops).float()
+        loss = self._pose_loss(outputs, batch["target"], batch["weight"])
         self._validation_loss += loss.item() * len(crops)
-        maps = heatmaps.cpu().numpy()
+        maps = self._heatmaps(outputs)
         if self.recipe.evaluation.flip_test:
-            mirrored = network(crops.flip(3)).float().cpu().numpy()
+            mirrored = self._heatmaps(network(crops.flip(3)).float())
             maps = flip_merge(maps, mirrored, self._validation.skeleton.flip_permutation)
         indices = batch["index"].tolist()
         people, size = self._validation.people, self.recipe.data.input_size
@@ -176,6 +200,18 @@ class PoseTraining(pl.LightningModule):
             self._average.network.load_state_dict(checkpoint["bihrnet"]["ema"])
         restore_random_states(checkpoint["random_states"])
 
+    def _heatmaps(self, outputs: Tensor) -> NDArray[np.float32]:
+        return heatmaps(outputs, self.recipe.loss).cpu().numpy()
+
     def _normalised(self, crops: Tensor) -> Tensor:
         """(N, h, w, 3) uint8 RGB -> (N, 3, h, w) float, channels last in memory."""
         return (crops.permute(0, 3, 1, 2).float() - self._mean) / self._std
+
+
+def _as_list(outputs: Tensor | list[Tensor]) -> list[Tensor]:
+    """What a stacked network gives while it learns, or the only output of another."""
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def _total(losses: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(losses)).sum()

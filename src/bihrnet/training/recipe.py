@@ -14,6 +14,8 @@ from typing_extensions import Self
 from bihrnet.data.augmentation import Augmentation
 from bihrnet.heatmap import Decoding
 from bihrnet.nn.pretrained import ChannelOrder
+from bihrnet.nn.registry import architectures
+from bihrnet.training.distillation import DistillationName
 from bihrnet.training.losses import LossName
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -56,7 +58,22 @@ class TeacherSection(Section):
     options: dict[str, Any] = {}
     checkpoint: str | None = None
     channels: ChannelOrder = "rgb"
+    loss: DistillationName = "kl"
     balance: Probability = 0.5
+
+
+class BinarisationSection(Section):
+    """How far binary layers are binary while they learn (Bulat et al. 2019).
+
+    `activations` other than "sign" are smooth functions that grow steep over the run, from the
+    first to the second `steepness`; evaluation always takes the exact sign. `weights: real` leaves
+    the weights real-valued, also for evaluation: the first stage of a reverse-order
+    initialisation, whose checkpoint the second stage begins with.
+    """
+
+    activations: Literal["sign", "tanh", "sigmoid", "softsign"] = "sign"
+    steepness: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 2.0**16)
+    weights: Literal["binary", "real"] = "binary"
 
 
 class OptimiserSection(Section):
@@ -109,6 +126,7 @@ class Recipe(Section):
     data: DataSection
     loss: LossName
     teacher: TeacherSection | None = None
+    binarisation: BinarisationSection = BinarisationSection()
     optimiser: OptimiserSection
     schedule: ScheduleSection
     epochs: Annotated[int, Field(ge=1)]
@@ -128,4 +146,18 @@ class Recipe(Section):
     def _last_epoch_is_evaluated(self) -> Self:
         if self.epochs % self.evaluation.every:
             raise ValueError("epochs must be a multiple of evaluation.every")
+        return self
+
+    @model_validator(mode="after")
+    def _soft_labels_need_logits(self) -> Self:
+        if self.teacher is not None and self.teacher.loss == "bce" and self.loss != "bce":
+            raise ValueError("teacher.loss bce takes logits, so it needs loss bce")
+        return self
+
+    @model_validator(mode="after")
+    def _networks_take_the_input_size(self) -> Self:
+        known = architectures()
+        for name in (self.architecture, self.teacher and self.teacher.architecture):
+            if name in known:  # what is unknown is refused, with the nearest name, when it is built
+                known[name].check_size(self.data.input_size)
         return self

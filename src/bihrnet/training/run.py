@@ -47,6 +47,7 @@ def train(
     devices: int = 1,
     nodes: int = 1,
     workers: int | None = None,
+    compile: bool = False,
     tensorboard: bool = False,
     save_every_minutes: float = 10.0,
 ) -> Path:
@@ -61,6 +62,7 @@ def train(
             torchrun, its process count is taken instead.
         nodes: machines; started by torchrun on each.
         workers: processes that prepare batches, per training process; None suits the machine.
+        compile: spend some minutes at the start on torch.compile, to take steps faster.
         tensorboard: also write TensorBoard events.
         save_every_minutes: how often a long epoch is saved in between.
 
@@ -105,7 +107,9 @@ def train(
         log.info("%s %s", "training" if checkpoint is None else "resuming", folder.path)
         try:
             trainer.fit(
-                PoseTraining(recipe, network, len(batches), validation.dataset, teacher),
+                PoseTraining(
+                    recipe, network, len(batches), validation.dataset, teacher, compile=compile
+                ),
                 batches,
                 validation_batches(
                     validation, recipe.batch_size, rank=rank, processes=processes, workers=workers

@@ -1,0 +1,52 @@
+"""Networks as certain recipes leave them: with a sigmoid behind logits, with real weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+from small_networks import NETWORKS, assert_agreement, images, randomise, session
+
+from bihrnet.engine.reference import ReferenceSession
+from bihrnet.errors import BihrnetError
+from bihrnet.export.bhr import to_bhr
+from bihrnet.export.onnx import write_onnx
+from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.nn.binary import use_real_weights
+from bihrnet.nn.logits import SigmoidHeatmaps
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the NumPy reference")
+
+
+@pytest.mark.parametrize("name", ["bihrnet", "binary hourglass"])
+def test_an_exported_network_gives_heatmaps_not_logits(name):
+    network = randomise(NETWORKS[name](), seed=3)
+    crops = images(4)
+    model = session(SigmoidHeatmaps(network))
+    logits = session(network)(crops)
+    heatmaps = ReferenceSession(to_bhr(model))(crops)
+    assert logits.min() < 0
+    assert 0 < heatmaps.min() < heatmaps.max() < 1
+    assert_agreement(heatmaps, 1 / (1 + np.exp(-logits)))
+
+
+def test_in_int8_too():
+    crops = images(4)
+    model = session(SigmoidHeatmaps(randomise(NETWORKS["bihrnet"](), seed=3)))
+    heatmaps = ReferenceSession(to_bhr(model, "int8", crops))(crops)
+    assert 0 < heatmaps.min() < heatmaps.max() < 1
+
+
+def test_real_weights_under_binary_activations_export_to_onnx_only(tmp_path):
+    network = randomise(NETWORKS["bihrnet"](), seed=3)
+    use_real_weights(network)
+    model = session(network)
+    with pytest.raises(BihrnetError, match=r"a sign whose value is used as a number.*\.onnx"):
+        to_bhr(model)
+    path = tmp_path / "stage.onnx"
+    write_onnx(model, path)
+    crops = images(4)
+    pixels = (crops / 255 - IMAGENET_MEAN) / IMAGENET_STD
+    runtime = onnxruntime.InferenceSession(path)
+    inputs = {runtime.get_inputs()[0].name: pixels.transpose(0, 3, 1, 2).astype(np.float32)}
+    assert_agreement(runtime.run(None, inputs)[0], model(crops))
