@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bihrnet.cli.app import app
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import build
+from bihrnet.nn.binary import use_real_weights
 from bihrnet.nn.checkpoint import save_slim_checkpoint
 from bihrnet.skeleton import LSP
 
@@ -71,6 +72,26 @@ def test_a_checkpoint_brings_its_own_size_joints_and_options(tmp_path: Path) -> 
         report(str(path), "--joints", "17")
 
 
+def test_a_first_stage_counts_its_weights_as_real(tmp_path: Path) -> None:
+    path = tmp_path / "stage.ckpt"
+    module = build("bihrnet-w16", 14)
+    use_real_weights(module)
+    metadata = {
+        "format": 1,
+        "architecture": "bihrnet-w16",
+        "options": {},
+        "skeleton": LSP.to_dict(),
+        "input_size": [64, 96],
+        "recipe": {"binarisation": {"weights": "real"}},
+        "metrics": {},
+    }
+    save_slim_checkpoint(path, module, metadata)
+    first, final = report(str(path)), report("bihrnet-w16", "--size", "64x96", "--joints", "14")
+    assert (first["binary_macs"], first["binary_weights"]) == (0, 0)
+    assert first["real_macs"] == final["real_macs"] + final["binary_macs"]
+    assert first["params"] == final["params"]
+
+
 def test_people_read_a_table(tmp_path: Path) -> None:
     target = tmp_path / "counts.json"
     command = [sys.executable, "-m", "bihrnet", "info", "small-hrnet-w16", "--json", str(target)]
@@ -94,6 +115,7 @@ def test_people_read_a_table(tmp_path: Path) -> None:
     [
         (["hrnet-32"], "did you mean"),
         (["hrnet-w32", "--size", "200x200"], "multiples of 32"),
+        (["binary-hourglass-1", "--size", "96x96"], "multiples of 64, not 96x96"),
         (["hrnet-w32", "--joints", "0"], "at least one joint"),
         (["missing.ckpt"], "no such file"),
     ],

@@ -11,7 +11,8 @@ from rich.table import Table
 from bihrnet.cli.output import console, parse_size, write_json
 from bihrnet.errors import BihrnetError
 
-_DEFAULT_JOINTS = 17
+#: Outputs of a network that is counted by its name: COCO's joints, CIFAR-10's classes.
+_DEFAULT_OUTPUTS = {"pose": 17, "classification": 10}
 
 
 def info(
@@ -23,7 +24,7 @@ def info(
         typer.Option(help="Input, height x width. Default: the file's, else 256x192."),
     ] = None,
     joints: Annotated[
-        int | None, typer.Option(help="Keypoints. Default: the file's, else 17.")
+        int | None, typer.Option(help="Keypoints, or classes. Default: the file's, else 17 or 10.")
     ] = None,
     json: Annotated[
         str | None, typer.Option("--json", help="Write the counts; - for standard output.")
@@ -71,25 +72,28 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
         ) from None
 
     from bihrnet.loading import CHECKPOINT_SUFFIXES
-    from bihrnet.nn import architectures, build
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.counting import count
+    from bihrnet.nn.registry import find
 
     with torch.device("meta"):  # counting needs shapes only
         if path.suffix.lower() in CHECKPOINT_SUFFIXES:
             checkpoint = read_checkpoint(path)
             _check_joints(path, joints, len(checkpoint.skeleton))
             joints = len(checkpoint.skeleton)
-            module = build(checkpoint.architecture, joints, **checkpoint.options)
+            architecture = find(checkpoint.architecture)
+            module = checkpoint.build()
             size = size or checkpoint.input_size
         else:
-            joints = _DEFAULT_JOINTS if joints is None else joints
-            module = build(str(path), joints)
-            size = size or architectures()[str(path)].default_size
+            architecture = find(str(path))
+            joints = _DEFAULT_OUTPUTS[architecture.task] if joints is None else joints
+            module = architecture.build(joints)
+            size = size or architecture.default_size
+        architecture.check_size(size)
         counts = count(module, size)
-    return {
+    report = {
         "size": list(size),
-        "joints": joints,
+        "joints" if architecture.task == "pose" else "classes": joints,
         "params": counts.params,
         "real_macs": counts.real_macs,
         "binary_macs": counts.binary_macs,
@@ -97,6 +101,9 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
         "binary_weights": counts.binary_weights,
         "real_weights": counts.real_weights,
     }
+    if counts.ternary_adds:
+        report["ternary_adds"] = counts.ternary_adds
+    return report
 
 
 def _check_joints(path: Path, asked: int | None, found: int) -> None:
@@ -107,15 +114,19 @@ def _check_joints(path: Path, asked: int | None, found: int) -> None:
 def _table(report: dict[str, Any]) -> Table:
     """Counts in the units of both kinds of tables: 10^9, and 2^30 as HRNet's tool has it."""
     height, width = report["size"]
-    table = Table(title=f"{report['model']}, {height}x{width}, {report['joints']} joints")
+    outputs = "joints" if "joints" in report else "classes"
+    table = Table(title=f"{report['model']}, {height}x{width}, {report[outputs]} {outputs}")
     table.add_column()
     for unit in ("count", "/ 10⁹", "/ 2³⁰", "megabytes"):
         table.add_column(unit, justify="right")
-    for label, key in (
+    operations = [
         ("real MACs", "real_macs"),
         ("binary MACs", "binary_macs"),
         ("OPs = binary / 64 + real", "ops"),
-    ):
+    ]
+    if "ternary_adds" in report:
+        operations.append(("additions of ternary filters", "ternary_adds"))
+    for label, key in operations:
         value = report[key]
         table.add_row(
             label,

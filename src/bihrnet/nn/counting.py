@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from bihrnet.nn.binary import BinaryConv2d
+from bihrnet.nn.dynamic_conv import AggregatedConv2d
+from bihrnet.nn.lbrn_blocks import TernaryConv2d
 
-_REAL_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+_LEARNED_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, AggregatedConv2d)
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Counts:
         binary_macs: of binary convolutions.
         binary_weights: weights of binary convolutions, one bit each when deployed.
         real_weights: weights and biases of the layers of `real_macs`.
+        ternary_adds: additions and subtractions of fixed ternary filters, one for each weight that
+            is not zero and output pixel. They are no MACs and part of no other count, as in LBRN's
+            tables; and the weights, which follow from a seed, are not parameters.
     """
 
     params: int
@@ -31,6 +36,7 @@ class Counts:
     binary_macs: int
     binary_weights: int
     real_weights: int
+    ternary_adds: int
 
     @property
     def ops(self) -> float:
@@ -43,21 +49,24 @@ def count(model: nn.Module, size: tuple[int, int]) -> Counts:
 
     Normalisation, activations, resizing and additions are free, as in the papers' tools. A
     transposed convolution costs what it does, one MAC per weight and input pixel; HRNet's
-    summary tool takes its output pixels, four times too many.
+    summary tool takes its output pixels, four times too many. A dynamic convolution counts as one
+    convolution, and mixing its kernels is free, as in Dite-HRNet's tables.
     """
-    binary_macs = real_macs = 0
+    binary_macs = real_macs = ternary_adds = 0
 
     def record(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal binary_macs, real_macs
-        macs = _macs(layer, inputs[0], output)
-        if isinstance(layer, BinaryConv2d):
-            binary_macs += macs
+        nonlocal binary_macs, real_macs, ternary_adds
+        if isinstance(layer, TernaryConv2d):
+            ternary_adds += output[:, 0].numel() * layer.nonzero
+        elif isinstance(layer, BinaryConv2d):
+            binary_macs += _macs(layer, inputs[0], output)
         else:
-            real_macs += macs
+            real_macs += _macs(layer, inputs[0], output)
 
     # A copy, so that the caller's model keeps its mode, its hooks and its device.
     shapes = copy.deepcopy(model).to("meta").eval()
-    layers = [layer for layer in shapes.modules() if isinstance(layer, _REAL_LAYERS)]
+    counted = (*_LEARNED_LAYERS, TernaryConv2d)
+    layers = [layer for layer in shapes.modules() if isinstance(layer, counted)]
     for layer in layers:
         layer.register_forward_hook(record)
     shapes(torch.empty(1, 3, *size, device="meta"))
@@ -68,6 +77,7 @@ def count(model: nn.Module, size: tuple[int, int]) -> Counts:
         binary_macs=binary_macs,
         binary_weights=_weights(layers, binary=True),
         real_weights=_weights(layers, binary=False),
+        ternary_adds=ternary_adds,
     )
 
 
@@ -76,6 +86,8 @@ def _macs(layer: nn.Module, x: Tensor, y: Tensor) -> int:
         return x[:, 0].numel() * layer.weight.numel()
     if isinstance(layer, nn.Conv2d):
         return y[:, 0].numel() * layer.weight.numel()
+    if isinstance(layer, AggregatedConv2d):
+        return y[:, 0].numel() * layer.weight.numel() // layer.kernels
     assert isinstance(layer, nn.Linear)
     return y.numel() * layer.in_features
 

@@ -9,11 +9,17 @@ from torch import Tensor, nn
 
 
 def conv_bn(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int | tuple[int, int],
+    stride: int = 1,
+    groups: int = 1,
 ) -> nn.Sequential:
     """Convolution without bias, padded to keep the size at stride 1, and BatchNorm."""
+    height, width = (kernel_size,) * 2 if isinstance(kernel_size, int) else kernel_size
+    kernel, padding = (height, width), (height // 2, width // 2)
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False),
+        nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False),
         nn.BatchNorm2d(out_channels),
     )
 

@@ -1,0 +1,48 @@
+"""`bihrnet info` of networks with ternary filters and of classifiers; who refuses the latter."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bihrnet.cli.app import app
+from bihrnet.errors import BihrnetError
+
+
+def run(*arguments: str) -> tuple[dict[str, object], str]:
+    result = CliRunner().invoke(app, [*arguments, "--json", "-"], catch_exceptions=False)
+    assert result.exit_code == 0
+    return json.loads(result.stdout), " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_additions_of_ternary_filters_are_told_beside_the_macs() -> None:
+    counts, table = run("info", "lbrn-s-2", "--size", "64x64", "--joints", "16")
+    adds = counts["ternary_adds"]
+    assert list(counts)[-1] == "ternary_adds"
+    assert isinstance(adds, int)
+    assert f"additions of ternary filters {adds:,}" in table
+    assert "ternary_adds" not in run("info", "shn-2", "--size", "64x64")[0]
+
+
+def test_classifiers_are_counted_too() -> None:
+    counts, table = run("info", "resnet-lbb-56")
+    assert (counts["size"], counts["classes"]) == ([32, 32], 10)
+    assert "joints" not in counts
+    assert counts["params"] == 194_458
+    assert "resnet-lbb-56, 32x32, 10 classes" in table
+    hundred = run("info", "resnet-lbb-56", "--joints", "100")[0]
+    assert hundred["params"] == 194_458 + 90 * (3 * 64 + 1)
+
+
+def test_hourglasses_want_multiples_of_64() -> None:
+    with pytest.raises(BihrnetError, match="multiples of 64, not 96x96"):
+        run("info", "lbrn-s-2", "--size", "96x96")
+
+
+def test_who_needs_a_pose_network_refuses_a_classifier() -> None:
+    result = CliRunner().invoke(app, ["bench", "resnet-56"])
+    assert isinstance(result.exception, BihrnetError)
+    sentence = "resnet-56 classifies the images of CIFAR and estimates no poses"
+    assert sentence in " ".join(result.stderr.split())
