@@ -1,6 +1,8 @@
-"""Lite-HRNet (Yu et al. 2021): HRNet's shape with blocks that weight channels.
+"""Lite-HRNet (Yu et al. 2021) and the skeleton that Dite-HRNet and EDite-HRNet share with it.
 
-Fusion, transitions and head are those of the public code, which the paper does not spell out.
+HRNet's shape with blocks that look at all branches at once. What the stem and these blocks are made
+of comes from a `LiteLayers` factory. Fusion, transitions and head are those of the public code,
+which the papers do not spell out.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 
 from bihrnet.nn.hrnet import Layers, enter_stage, fusion_path, transition_paths
 from bihrnet.nn.initialise import initialise
-from bihrnet.nn.lite_hrnet_blocks import ConditionalChannelWeighting, Stem, separable
+from bihrnet.nn.lite_hrnet_blocks import ConditionalChannelWeighting, lite_stem, separable
 from bihrnet.nn.registry import register
 
 _STEM = 32
@@ -24,7 +26,18 @@ _REDUCTION = 8
 
 
 class LiteLayers(Layers):
-    """HRNet's paths between branches with depthwise-separable convolutions."""
+    """Bricks of Lite-HRNet; its successors override the stem and the block.
+
+    The paths between branches are HRNet's with depthwise-separable convolutions.
+    """
+
+    def stem(self, channels: int) -> nn.Module:
+        """(N, 3, h, w) -> (N, channels, h/4, w/4)."""
+        return lite_stem(channels)
+
+    def joint_block(self, widths: Sequence[int]) -> nn.Module:
+        """Block over all branches of a module together: list of features to list of features."""
+        return ConditionalChannelWeighting(widths, _REDUCTION)
 
     def transition(self, in_channels: int, out_channels: int) -> nn.Sequential:
         """Separable layer into a branch of the same resolution."""
@@ -36,7 +49,7 @@ class LiteLayers(Layers):
 
 
 class LiteHRModule(nn.Module):
-    """Two blocks of channel weighting over all branches, then their fusion.
+    """Two blocks over all branches together, then their fusion.
 
     The public code accumulates the sum of the highest resolution in place, and starts each sum
     with the highest resolution's term, which then comes a second time. So that term counts double,
@@ -44,11 +57,9 @@ class LiteHRModule(nn.Module):
     were trained like this; here the doubled terms are computed once.
     """
 
-    def __init__(self, widths: Sequence[int], layers: Layers) -> None:
+    def __init__(self, widths: Sequence[int], layers: LiteLayers) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            *(ConditionalChannelWeighting(widths, _REDUCTION) for _ in range(_BLOCKS))
-        )
+        self.layers = nn.Sequential(*(layers.joint_block(widths) for _ in range(_BLOCKS)))
         branches = range(len(widths))
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(fusion_path(widths, source, target, layers) for source in branches)
@@ -98,12 +109,12 @@ class LiteHRNet(nn.Module):
     Args:
         joints: number of heatmaps.
         modules: number of modules in stages 2, 3 and 4.
+        layers: the bricks.
     """
 
-    def __init__(self, joints: int, modules: Sequence[int]) -> None:
+    def __init__(self, joints: int, modules: Sequence[int], layers: LiteLayers) -> None:
         super().__init__()
-        layers = LiteLayers()
-        self.stem = Stem(_STEM)
+        self.stem = layers.stem(_STEM)
         self.transitions = nn.ModuleList()
         self.stages = nn.ModuleList()
         old: Sequence[int] = [_STEM]
@@ -127,4 +138,4 @@ class LiteHRNet(nn.Module):
 @register("lite-hrnet-30", "Lite-HRNet-30", modules=(3, 8, 3))
 def lite_hrnet(joints: int, *, modules: tuple[int, int, int]) -> LiteHRNet:
     """The lightweight float peer with the fewest operations."""
-    return LiteHRNet(joints, modules)
+    return LiteHRNet(joints, modules, LiteLayers())

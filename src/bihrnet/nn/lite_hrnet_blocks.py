@@ -1,8 +1,11 @@
-"""Blocks of Lite-HRNet (Yu et al. 2021): weights per channel in place of 1x1 convolutions."""
+"""Blocks of Lite-HRNet (Yu et al. 2021): weights per channel in place of 1x1 convolutions.
+
+Dite-HRNet and EDite-HRNet put other layers into its stem and into its block.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 
 import torch
@@ -11,12 +14,9 @@ from torch import Tensor, nn
 from bihrnet.nn.residual import conv_bn
 
 
-def depthwise_bn(channels: int, stride: int = 1) -> nn.Sequential:
-    """3x3 convolution of every channel by itself, without bias, and BatchNorm."""
-    return nn.Sequential(
-        nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False),
-        nn.BatchNorm2d(channels),
-    )
+def depthwise_bn(channels: int, stride: int = 1, kernel_size: int = 3) -> nn.Sequential:
+    """Convolution of every channel by itself, without bias, and BatchNorm."""
+    return conv_bn(channels, channels, kernel_size, stride, groups=channels)
 
 
 def separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
@@ -25,36 +25,52 @@ def separable(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequen
 
 
 class Interleave(nn.Module):
-    """Two values as one, in turns: channels a[0], b[0], a[1], b[1] (ShuffleNet's shuffle)."""
+    """Values of one width as one, in turns: a[0], b[0], a[1], b[1] (ShuffleNet's shuffle)."""
 
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        return torch.stack((a, b), dim=2).flatten(1, 2)
+    def forward(self, *parts: Tensor) -> Tensor:
+        return torch.stack(parts, dim=2).flatten(1, 2)
 
 
 class Stem(nn.Module):
-    """(N, 3, h, w) -> (N, channels, h/4, w/4): a 3x3 convolution and a shuffle block of stride 2.
+    """(N, 3, h, w) -> (N, channels, h/4, w/4): a 3x3 convolution, then a shuffle block.
 
-    Its halves are a depthwise-separable convolution, and an inverted bottleneck that does not
-    expand (section 3.1).
+    Args:
+        channels: of the convolution.
+        branch1: (N, channels / 2, h/2, w/2) -> (N, channels / 2, h/4, w/4), for the first half.
+        branch2: the same for the second half.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, branch1: nn.Module, branch2: nn.Module) -> None:
         super().__init__()
         half = channels // 2
         self.first, self.second = slice(half), slice(half, channels)
         self.conv1 = conv_bn(3, channels, 3, stride=2).append(nn.ReLU(inplace=True))
-        self.branch1 = separable(half, half, stride=2).append(nn.ReLU(inplace=True))
-        self.branch2 = nn.Sequential(
-            *conv_bn(half, channels, 1),
-            nn.ReLU(inplace=True),
-            *separable(channels, half, stride=2),
-            nn.ReLU(inplace=True),
-        )
+        self.branch1 = branch1
+        self.branch2 = branch2
         self.shuffle = Interleave()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1(x)
         return self.shuffle(self.branch1(x[:, self.first]), self.branch2(x[:, self.second]))
+
+
+def lite_stem(channels: int) -> Stem:
+    """Stem of Lite-HRNet (section 3.1).
+
+    Its halves are a depthwise-separable convolution, and an inverted bottleneck that does not
+    expand.
+    """
+    half = channels // 2
+    return Stem(
+        channels,
+        separable(half, half, stride=2).append(nn.ReLU(inplace=True)),
+        nn.Sequential(
+            *conv_bn(half, channels, 1),
+            nn.ReLU(inplace=True),
+            *separable(channels, half, stride=2),
+            nn.ReLU(inplace=True),
+        ),
+    )
 
 
 class CrossResolutionWeighting(nn.Module):
@@ -103,11 +119,42 @@ class SpatialWeighting(nn.Module):
         return x * self.conv2(hidden).sigmoid()
 
 
-class ConditionalChannelWeighting(nn.Module):
-    """The block of all branches together: half of the channels passes, half is worked on (fig. 2).
+class JointBlock(nn.Module):
+    """The block of all branches together: half of the channels passes, half is worked on.
 
-    The worked half is weighted across resolutions, convolved depthwise and weighted by its own
-    means; then both halves are interleaved.
+    The worked half is weighted across resolutions and then goes through a path of its own in each
+    branch; then both halves are interleaved.
+
+    Args:
+        widths: channels of the branches, highest resolution first.
+        weighting: from the worked halves of all branches to as many of the same shapes.
+        paths: of the branches; each keeps the shape of its half.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], weighting: nn.Module, paths: Iterable[nn.Module]
+    ) -> None:
+        super().__init__()
+        self.halves = [width // 2 for width in widths]
+        self.cross_resolution_weighting = weighting
+        self.branches = nn.ModuleList(paths)
+        self.shuffle = Interleave()
+
+    def split(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The half of each branch that passes, and the half that is worked on."""
+        passed = [x[:, :half] for x, half in zip(features, self.halves, strict=True)]
+        worked = [x[:, half:] for x, half in zip(features, self.halves, strict=True)]
+        return passed, worked
+
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        passed, worked = self.split(features)
+        weighted = self.cross_resolution_weighting(worked)
+        worked = [branch(x) for branch, x in zip(self.branches, weighted, strict=True)]
+        return [self.shuffle(a, b) for a, b in zip(passed, worked, strict=True)]
+
+
+class ConditionalChannelWeighting(JointBlock):
+    """Lite-HRNet's block: a branch's path is a depthwise convolution and its weighting (fig. 2).
 
     Args:
         widths: channels of the branches, highest resolution first.
@@ -115,17 +162,9 @@ class ConditionalChannelWeighting(nn.Module):
     """
 
     def __init__(self, widths: Sequence[int], reduction: int) -> None:
-        super().__init__()
-        self.halves = [width // 2 for width in widths]
-        self.cross_resolution_weighting = CrossResolutionWeighting(self.halves, reduction)
-        self.branches = nn.ModuleList(
-            depthwise_bn(half).append(SpatialWeighting(half, reduction=4)) for half in self.halves
+        halves = [width // 2 for width in widths]
+        super().__init__(
+            widths,
+            CrossResolutionWeighting(halves, reduction),
+            (depthwise_bn(half).append(SpatialWeighting(half, reduction=4)) for half in halves),
         )
-        self.shuffle = Interleave()
-
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        passed = [x[:, :half] for x, half in zip(features, self.halves, strict=True)]
-        worked = [x[:, half:] for x, half in zip(features, self.halves, strict=True)]
-        weighted = self.cross_resolution_weighting(worked)
-        worked = [branch(x) for branch, x in zip(self.branches, weighted, strict=True)]
-        return [self.shuffle(a, b) for a, b in zip(passed, worked, strict=True)]

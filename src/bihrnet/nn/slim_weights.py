@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bihrnet.nn.binarise import weight_scale
 from bihrnet.nn.binary import BinaryConv2d
+from bihrnet.nn.dynamic_conv import AggregatedConv2d
 
 _BITS, _SCALE, _SHAPE = ".bits", ".scale", ".shape"
 
@@ -35,7 +36,7 @@ def pack(module: nn.Module) -> dict[str, Tensor]:
             state[name + _BITS] = torch.from_numpy(np.packbits(negative, axis=1))
             state[name + _SCALE] = weight_scale(weight)
             state[name + _SHAPE] = torch.tensor(weight.shape)
-        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | AggregatedConv2d):
             state[name] = state[name].half()
     return state
 
