@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <random>
 #include <string>
 #include <vector>
 
 #include "engine.h"
 #include "isa.h"
+#include "ternary_packing.h"
 
 namespace {
 
@@ -116,6 +118,71 @@ double run(const KernelTable& table, Dot dot, const Shape& shape) {
   return macs * shape.inputs * shape.outputs / best;
 }
 
+// The same time and again, for a ternary convolution with its share of additions.
+double run_ternary(const KernelTable& table, Dot dot, const Shape& shape, double density) {
+  const ElementType type = dot == Dot::real ? ElementType::real : ElementType::bytes;
+  const std::size_t pixel = pixel_bytes(type, shape.inputs);
+  const int pad = shape.kernel / 2;
+  ConvInfo conv{dot, shape.kernel, shape.kernel, 1, pad, pad};
+  conv.tap_bytes = std::size_t(shape.inputs + 63) / 64 * 8;
+  const auto outputs = std::size_t(shape.outputs);
+  const std::size_t plane = outputs * std::size_t(shape.kernel * shape.kernel) * conv.tap_bytes;
+  conv.weights.assign(2 * plane, 0);
+  std::mt19937 generator(1);
+  std::bernoulli_distribution chosen(density);
+  for (std::size_t bit = 0; bit < 8 * plane; ++bit) {
+    if (!chosen(generator)) continue;
+    const std::size_t sign = generator() % 2;
+    conv.weights[sign * plane + bit / 8] |= std::uint8_t(1u << bit % 8);
+  }
+  conv.scale.assign(outputs, 1);
+  const TensorInfo input{type, shape.height, shape.width, shape.inputs, 1, 0};
+  const PlaneLayout layout = plane_layout(conv, input);
+  const PackedTernary packed = pack_ternary(conv, input, layout);
+  const std::vector<float> zeros(outputs + kLanes, 0.0f);
+  const AlignedMemory memory(std::size_t(shape.height + 1) * std::size_t(shape.width) * pixel);
+  const AlignedMemory planes(layout.bytes);
+
+  TernaryTask task{};
+  task.input = memory.data();
+  task.row_pitch = std::ptrdiff_t(std::size_t(shape.width) * pixel);
+  task.pixel_pitch = std::ptrdiff_t(pixel);
+  task.height = shape.height;
+  task.width = shape.width;
+  task.channels = shape.inputs;
+  task.pad_y = task.pad_x = pad;
+  task.planes = planes.data();
+  task.plane_size = layout.size;
+  task.plane_pitch = layout.pitch;
+  task.taps = packed.taps.data();
+  task.tap_count = int(packed.taps.size());
+  task.groups = packed.groups.data();
+  task.group_count = int(packed.groups.size());
+  task.scale = task.shift = zeros.data();
+  task.epilogue = {nullptr, 0, shape.outputs, shape.width};
+  const Ternary& kernel = table.ternary[dot == Dot::bytes];
+  return shortest(100, [&] {
+    kernel.planes(task, 0, shape.height);
+    kernel.conv(task, 0, shape.height);
+  });
+}
+
+void compare_ternary(const KernelTable& table, const Shape& shape) {
+  const double macs = double(shape.height) * shape.width * shape.kernel * shape.kernel *
+                      shape.inputs * shape.outputs;
+  for (const Dot dot : {Dot::real, Dot::bytes}) {
+    const double dense = macs / run(table, dot, shape);
+    std::printf("  %3dx%3dx%3d ->%4d  %s: dense %5.0f us, ternary of density", shape.height,
+                shape.width, shape.inputs, shape.outputs, dot == Dot::real ? "f32" : "u8",
+                dense * 1e6);
+    for (const double density : {0.1, 0.5, 0.9}) {
+      const double time = run_ternary(table, dot, shape, density);
+      std::printf("  %.1f: %5.0f us (%.2fx)", density, time * 1e6, dense / time);
+    }
+    std::printf("\n");
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -155,4 +222,6 @@ int main(int count, char** arguments) {
       std::printf("\n");
     }
   }
+  std::printf("%s ternary\n", isa.c_str());
+  for (const int side : {64, 32, 16, 8}) compare_ternary(table, {side, side, 128, 128, 3, 1});
 }

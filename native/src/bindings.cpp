@@ -5,7 +5,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstring>
 #include <stdexcept>
 #include <utility>
 
@@ -28,13 +27,18 @@ std::vector<float> floats(const FloatArray& array) {
 }
 
 template <class T>
+void append_bytes(std::vector<std::uint8_t>& bytes, const Array<T>& array) {
+  const auto* begin = reinterpret_cast<const std::uint8_t*>(array.data());
+  bytes.insert(bytes.end(), begin, begin + array.size() * sizeof(T));
+}
+
+template <class T>
 ConvInfo conv_info(Dot dot, const Array<T>& weight, int stride, int pad_y, int pad_x,
                    const FloatArray& scale, const FloatArray& shift,
                    std::vector<float> zero_points) {
   if (weight.ndim() != 4) throw std::invalid_argument("weights of a convolution have four sides");
   ConvInfo conv{dot, int(weight.shape(1)), int(weight.shape(2)), stride, pad_y, pad_x};
-  conv.weights.resize(weight.size() * sizeof(T));
-  std::memcpy(conv.weights.data(), weight.data(), conv.weights.size());
+  append_bytes(conv.weights, weight);
   conv.scale = floats(scale);
   conv.shift = floats(shift);
   conv.zero_points = std::move(zero_points);
@@ -127,7 +131,23 @@ NB_MODULE(_native, m) {
                          conv_info(Dot::binary, weight, stride, pad_y, pad_x, scale, shift, {}));
           },
           "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a)
+      .def(
+          "conv_ternary",
+          [](Network& network, int input, const Array<std::uint64_t>& positive,
+             const Array<std::uint64_t>& negative, int pad_y, int pad_x, const FloatArray& scale,
+             const FloatArray& shift) {
+            ConvInfo conv = conv_info(Dot::real, positive, 1, pad_y, pad_x, scale, shift, {});
+            append_bytes(conv.weights, negative);
+            network.conv_ternary(input, std::move(conv));
+          },
+          "input"_a, "positive"_a, "negative"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a)
       .def("load", &Network::load, "input"_a, "upsample"_a)
+      .def(
+          "max_pool",
+          [](Network& network, int input, int kernel, int stride, int padding) {
+            network.max_pool(input, {kernel, stride, padding});
+          },
+          "input"_a, "kernel"_a, "stride"_a, "padding"_a)
       .def("step_add", &Network::step_add, "tensor"_a, "channel"_a, "upsample"_a)
       .def("step_multiply", &Network::step_multiply, "tensor"_a)
       .def(

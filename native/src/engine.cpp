@@ -30,7 +30,16 @@ void Engine::prepare(std::size_t number) {
   op.info = &network_.ops()[number];
   prepare_steps(op, number);
   op.epilogue = {op.steps.data(), int(op.steps.size()), op.info->channels, op.info->width};
-  if (op.info->kind == OpKind::conv) prepare_conv(op);
+  switch (op.info->kind) {
+    case OpKind::conv:
+      return prepare_conv(op);
+    case OpKind::ternary:
+      return prepare_ternary(op);
+    case OpKind::max_pool:
+      return prepare_pool(op);
+    case OpKind::load:
+      break;
+  }
 }
 
 Step Engine::tensor_step(StepKind kind, int tensor, int channel) const {
@@ -115,6 +124,48 @@ void Engine::prepare_conv(ReadyOp& op) {
   }
 }
 
+void Engine::prepare_ternary(ReadyOp& op) {
+  const ConvInfo& conv = op.info->conv;
+  const TensorInfo& input = network_.tensors()[std::size_t(op.info->input)];
+  const Placement& placement = plan_.tensors[std::size_t(op.info->input)];
+  const PlaneLayout layout = plane_layout(conv, input);
+  op.ternary_weights = pack_ternary(conv, input, layout);
+  op.scale = conv.scale;
+  op.shift = conv.shift;
+  for (std::vector<float>* values : {&op.scale, &op.shift}) {
+    values->resize(padded(op.info->channels), 0.0f);
+  }
+  TernaryTask& task = op.ternary;
+  task.input = address(placement);
+  task.row_pitch = placement.row_pitch;
+  task.pixel_pitch = placement.pixel_pitch;
+  task.height = input.height;
+  task.width = input.width;
+  task.channels = input.channels;
+  task.zero_point = input.zero_point;
+  task.pad_y = conv.pad_y;
+  task.pad_x = conv.pad_x;
+  task.planes = arena_.data() + plan_.planes;
+  task.plane_size = layout.size;
+  task.plane_pitch = layout.pitch;
+  task.taps = op.ternary_weights.taps.data();
+  task.tap_count = int(op.ternary_weights.taps.size());
+  task.groups = op.ternary_weights.groups.data();
+  task.group_count = int(op.ternary_weights.groups.size());
+  task.scale = op.scale.data();
+  task.shift = op.shift.data();
+  task.epilogue = op.epilogue;
+}
+
+void Engine::prepare_pool(ReadyOp& op) {
+  const TensorInfo& input = network_.tensors()[std::size_t(op.info->input)];
+  const Placement& placement = plan_.tensors[std::size_t(op.info->input)];
+  const PoolInfo& pool = op.info->pool;
+  op.pool = {address(placement), placement.row_pitch, placement.pixel_pitch,
+             input.height,       input.width,         pool.kernel,
+             pool.stride,        pool.padding,        op.epilogue};
+}
+
 void Engine::run(const std::uint8_t* images, int count, float* heatmaps) {
   const std::lock_guard<std::mutex> turn(running_);
   const auto image_size = std::size_t(input().height) * std::size_t(input().width) * 3;
@@ -170,30 +221,48 @@ void Engine::write_heatmaps(float* heatmaps) const {
   }
 }
 
-void Engine::run_op(std::size_t number) {
-  ReadyOp& op = ops_[number];
-  const int height = op.info->height;
-  const bool conv = op.info->kind == OpKind::conv;
-  const int groups = conv ? int(op.groups.size()) : 1;
+template <class Kernel>
+void Engine::share_rows(int rows, int groups, Kernel kernel) {
   // Each thread has its band of rows, and does it in pieces that others can take over.
   const int threads = pool_.threads();
   const int pieces = threads == 1 ? 1 : std::max(1, kPiecesPerThread / groups);
   const auto row = [&](int piece) {
-    return int(std::int64_t(height) * piece / (std::int64_t(threads) * pieces));
+    return int(std::int64_t(rows) * piece / (std::int64_t(threads) * pieces));
   };
   // Groups outermost, so that a group's weights stay in the cache for all rows.
   pool_.run(groups * pieces, [&](int thread, int item) {
     const int piece = thread * pieces + item % pieces;
-    const int begin = row(piece);
-    const int end = row(piece + 1);
-    if (conv) {
-      const auto group = std::size_t(item / pieces);
-      const int size = op.weights.groups[group].log2_blocks;
-      kernels_.conv[std::size_t(op.info->conv.dot)][size](op.groups[group], begin, end);
-    } else {
-      kernels_.map(op.epilogue, begin, end);
-    }
+    if (row(piece) < row(piece + 1)) kernel(item / pieces, row(piece), row(piece + 1));
   });
+}
+
+void Engine::run_op(std::size_t number) {
+  ReadyOp& op = ops_[number];
+  const OpInfo& info = *op.info;
+  switch (info.kind) {
+    case OpKind::conv:
+      share_rows(info.height, int(op.groups.size()), [&](int group, int begin, int end) {
+        const int size = op.weights.groups[std::size_t(group)].log2_blocks;
+        kernels_.conv[std::size_t(info.conv.dot)][size](op.groups[std::size_t(group)], begin, end);
+      });
+      break;
+    case OpKind::ternary: {
+      const Ternary& kernel = kernels_.ternary[info.conv.dot == Dot::bytes];
+      share_rows(op.ternary.height, 1,
+                 [&](int, int begin, int end) { kernel.planes(op.ternary, begin, end); });
+      share_rows(info.height, 1,
+                 [&](int, int begin, int end) { kernel.conv(op.ternary, begin, end); });
+      break;
+    }
+    case OpKind::max_pool:
+      share_rows(info.height, 1,
+                 [&](int, int begin, int end) { kernels_.max_pool(op.pool, begin, end); });
+      break;
+    case OpKind::load:
+      share_rows(info.height, 1,
+                 [&](int, int begin, int end) { kernels_.map(op.epilogue, begin, end); });
+      break;
+  }
   compute_means(number);
 }
 

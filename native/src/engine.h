@@ -9,6 +9,7 @@
 #include "network.h"
 #include "packing.h"
 #include "plan.h"
+#include "ternary_packing.h"
 #include "thread_pool.h"
 
 namespace bihrnet {
@@ -43,11 +44,19 @@ class Engine {
     std::vector<float> scale;
     OffsetTable offsets;
     std::vector<ConvTask> groups;
+    // Ternary convolutions:
+    std::vector<float> shift;
+    PackedTernary ternary_weights;
+    TernaryTask ternary;
+    // Pooling:
+    PoolTask pool;
   };
 
   void prepare(std::size_t number);
   void prepare_steps(ReadyOp& op, std::size_t number);
   void prepare_conv(ReadyOp& op);
+  void prepare_ternary(ReadyOp& op);
+  void prepare_pool(ReadyOp& op);
   Step tensor_step(StepKind kind, int tensor, int channel) const;
   std::uint8_t* address(const Placement& placement) const {
     return arena_.data() + placement.origin;
@@ -56,6 +65,9 @@ class Engine {
   void read_image(const std::uint8_t* image);
   void write_heatmaps(float* heatmaps) const;
   void run_op(std::size_t number);
+  // Calls kernel(group, begin, end) for bands of rows of each group; shares them among threads.
+  template <class Kernel>
+  void share_rows(int rows, int groups, Kernel kernel);
   void compute_means(std::size_t number) const;
 
   const Network network_;

@@ -45,6 +45,11 @@ std::size_t tap_bytes(Dot dot, int channels) {
   return std::size_t(channels + 63) / 64 * 8;
 }
 
+std::int64_t weight_bytes(const ConvInfo& conv) {
+  return std::int64_t(conv.scale.size()) * conv.kernel_height * conv.kernel_width *
+         std::int64_t(conv.tap_bytes);
+}
+
 }  // namespace
 
 int Network::tensor(ElementType type, int height, int width, int channels, float inverse_scale,
@@ -69,6 +74,26 @@ void Network::conv(int input, ConvInfo conv) {
                      (conv.dot == Dot::bytes && data.type == ElementType::bytes) ||
                      (conv.dot == Dot::real && data.type != ElementType::bits);
   require(reads, "a convolution cannot read its input");
+  conv.tap_bytes = tap_bytes(conv.dot, data.channels);
+  if (!conv.zero_points.empty()) {
+    require_size(conv.zero_points, data.channels, "zero points have the wrong size");
+  }
+  require_size(conv.weights, weight_bytes(conv), "weights have the wrong size");
+  begin_conv(OpKind::conv, input, std::move(conv));
+}
+
+void Network::conv_ternary(int input, ConvInfo conv) {
+  const TensorInfo& data = find(input);
+  require(data.type != ElementType::bits, "a convolution cannot read its input");
+  conv.dot = data.type == ElementType::real ? Dot::real : Dot::bytes;
+  conv.stride = 1;
+  conv.tap_bytes = tap_bytes(Dot::binary, data.channels);
+  require_size(conv.weights, 2 * weight_bytes(conv), "weights have the wrong size");
+  begin_conv(OpKind::ternary, input, std::move(conv));
+}
+
+void Network::begin_conv(OpKind kind, int input, ConvInfo conv) {
+  const TensorInfo& data = find(input);
   const std::int64_t channels = std::int64_t(conv.scale.size());
   require(channels >= 1 && channels <= kMaxChannels, "a convolution has no channels, or too many");
   require(within(conv.kernel_height, 1, kMaxKernel) && within(conv.kernel_width, 1, kMaxKernel) &&
@@ -77,19 +102,13 @@ void Network::conv(int input, ConvInfo conv) {
           "a kernel, stride or padding is out of range");
   const int taps = conv.kernel_height * conv.kernel_width;
   require(std::int64_t(taps) * data.channels <= kMaxTerms, "a convolution sums too many terms");
-  conv.tap_bytes = tap_bytes(conv.dot, data.channels);
-  require_size(conv.weights, channels * taps * std::int64_t(conv.tap_bytes),
-               "weights have the wrong size");
   require_size(conv.shift, channels, "a convolution's addend has the wrong size");
-  if (!conv.zero_points.empty()) {
-    require_size(conv.zero_points, data.channels, "zero points have the wrong size");
-  }
   const int height = (data.height + 2 * conv.pad_y - conv.kernel_height) / conv.stride + 1;
   const int width = (data.width + 2 * conv.pad_x - conv.kernel_width) / conv.stride + 1;
   require(data.height + 2 * conv.pad_y >= conv.kernel_height &&
               data.width + 2 * conv.pad_x >= conv.kernel_width,
           "a kernel is larger than its input");
-  OpInfo op{OpKind::conv, input, height, width, int(channels)};
+  OpInfo op{kind, input, height, width, int(channels)};
   op.conv = std::move(conv);
   ops_.push_back(std::move(op));
 }
@@ -103,6 +122,21 @@ void Network::load(int input, int upsample) {
           "a load is out of range");
   ops_.push_back(
       {OpKind::load, input, data.height << shift, data.width << shift, data.channels, shift});
+}
+
+void Network::max_pool(int input, PoolInfo pool) {
+  const TensorInfo& data = find(input);
+  require(data.type == ElementType::real, "a pooling cannot read its input");
+  require(within(pool.kernel, 1, kMaxKernel) && within(pool.stride, 1, kMaxStride) &&
+              within(pool.padding, 0, pool.kernel - 1),
+          "a window, stride or padding is out of range");
+  const int rows = data.height + 2 * pool.padding - pool.kernel;
+  const int columns = data.width + 2 * pool.padding - pool.kernel;
+  require(rows >= 0 && columns >= 0, "a window is larger than its input");
+  OpInfo op{OpKind::max_pool, input, rows / pool.stride + 1, columns / pool.stride + 1,
+            data.channels};
+  op.pool = pool;
+  ops_.push_back(std::move(op));
 }
 
 const OpInfo& Network::current() const {

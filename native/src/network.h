@@ -38,7 +38,7 @@ struct ConvInfo {
   int pad_y;
   int pad_x;
   // Weights, (out, kernel height, kernel width) times a pixel of `tap_bytes`: floats, signed bytes
-  // or bits in whole 64-bit words.
+  // or bits in whole 64-bit words. Ternary: twice, bits of those that are +1, then of those -1.
   std::vector<std::uint8_t> weights;
   std::size_t tap_bytes;
   std::vector<float> scale;
@@ -47,7 +47,13 @@ struct ConvInfo {
   std::vector<float> zero_points;
 };
 
-enum class OpKind { conv, load };
+struct PoolInfo {
+  int kernel;
+  int stride;
+  int padding;
+};
+
+enum class OpKind { conv, ternary, load, max_pool };
 
 struct OpInfo {
   OpKind kind;
@@ -56,7 +62,8 @@ struct OpInfo {
   int width;
   int channels;
   int upsample_shift = 0;  // load
-  ConvInfo conv{};
+  ConvInfo conv{};         // conv, ternary
+  PoolInfo pool{};         // max_pool
   std::vector<StepInfo> steps{};
 };
 
@@ -67,9 +74,12 @@ class Network {
   int tensor(ElementType type, int height, int width, int channels, float inverse_scale,
              int zero_point);
 
-  // These two begin an op. Steps that follow belong to it and run in their order.
+  // These begin an op. Steps that follow belong to it and run in their order.
   void conv(int input, ConvInfo conv);
+  // `conv.dot` and zero points follow from the input, the stride is 1.
+  void conv_ternary(int input, ConvInfo conv);
   void load(int input, int upsample);
+  void max_pool(int input, PoolInfo pool);
 
   // A tensor of fewer channels than the op, whole blocks of 16 that divide them, is added again and
   // again.
@@ -93,6 +103,7 @@ class Network {
   int output() const { return output_; }
 
  private:
+  void begin_conv(OpKind kind, int input, ConvInfo conv);
   const TensorInfo& find(int tensor) const;
   const TensorInfo& slice(int tensor, int channel, ElementType type) const;
   const OpInfo& current() const;

@@ -7,6 +7,7 @@
 
 #include "memory.h"
 #include "packing.h"
+#include "ternary_packing.h"
 
 namespace bihrnet {
 namespace {
@@ -116,6 +117,7 @@ class Planner {
       release(int(number));
     }
     place_real_image();
+    place_planes();
     // Kernels may read, not write, behind a row: a tile of pixels, and one vector more.
     plan_.bytes += slack_;
     if (plan_.bytes > kMaxBytes) throw std::invalid_argument("the network is too large to run");
@@ -209,6 +211,16 @@ class Planner {
     if (!plan_.has_real_image) return;
     const auto image = std::size_t(network_.input());
     plan_.real_image = place(network_.tensors()[image], ElementType::real, lives_[image].border);
+  }
+
+  void place_planes() {
+    std::size_t bytes = 0;
+    for (const OpInfo& op : network_.ops()) {
+      if (op.kind != OpKind::ternary) continue;
+      const TensorInfo& input = network_.tensors()[std::size_t(op.input)];
+      bytes = std::max(bytes, plane_layout(op.conv, input).bytes);
+    }
+    plan_.planes = reserve(bytes);
   }
 
   const Network& network_;

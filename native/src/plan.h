@@ -23,6 +23,8 @@ struct Plan {
   Placement real_image;            // the image as floats, where a convolution reads it so
   bool has_real_image = false;
   std::vector<std::vector<std::size_t>> row_sums;  // by op and step: offsets (steps that sum rows)
+  std::size_t planes =
+      0;  // what one ternary convolution after the other takes its input apart into
   std::size_t bytes = 0;
 };
 

@@ -56,6 +56,19 @@ std::vector<std::uint8_t> weights(Random& random, Dot dot, int taps, int channel
   return as_bytes(bits);
 }
 
+// Bits of weights that are +1, then of those that are -1: about half of them are 0.
+std::vector<std::uint8_t> ternary_weights(Random& random, int taps, int channels) {
+  std::vector<std::uint8_t> positive = weights(random, Dot::binary, taps, channels);
+  std::vector<std::uint8_t> negative = weights(random, Dot::binary, taps, channels);
+  for (std::size_t i = 0; i < positive.size(); ++i) {
+    const std::uint8_t both = positive[i] & negative[i];
+    positive[i] ^= both;
+    negative[i] ^= both;
+  }
+  positive.insert(positive.end(), negative.begin(), negative.end());
+  return positive;
+}
+
 ConvInfo conv(Random& random, Dot dot, int inputs, int outputs, int height, int width, int stride,
               int pad_y, int pad_x) {
   ConvInfo info{dot, height, width, stride, pad_y, pad_x};
@@ -73,11 +86,13 @@ struct Case {
 
 constexpr int kImages = 2;
 
-// The image -> a tensor of the wanted type -> the convolution -> every kind of step -> one output.
+// The image -> a tensor of the wanted type -> the convolution, binary, real, of bytes, or ternary
+// of floats or bytes -> every kind of step -> one output.
 Case random_case(unsigned seed) {
   Random random(seed);
-  const Dot dot = Dot(seed % 3);
-  const int largest = seed % 5 == 0 ? 512 : 70;
+  const bool ternary = seed % 5 >= 3;
+  const Dot dot = Dot(ternary ? seed % 5 - 2 : seed % 5);
+  const int largest = seed % 7 == 0 ? 512 : 70;
   const int inputs = random.within(1, largest);
   const int outputs = random.within(1, largest);
   const int kernel_height = random.within(1, 5);
@@ -101,6 +116,10 @@ Case random_case(unsigned seed) {
   ConvInfo info =
       conv(random, dot, inputs, outputs, kernel_height, kernel_width, random.within(1, 2),
            random.within(0, kernel_height - 1), random.within(0, kernel_width - 1));
+  if (ternary) {
+    info.stride = 1;
+    info.weights = ternary_weights(random, outputs * kernel_height * kernel_width, inputs);
+  }
   if (dot == Dot::bytes) info.zero_points.assign(std::size_t(inputs), 7);
   const int out_height = (height + 2 * info.pad_y - kernel_height) / info.stride + 1;
   const int out_width = (width + 2 * info.pad_x - kernel_width) / info.stride + 1;
@@ -109,7 +128,11 @@ Case random_case(unsigned seed) {
   const int bits = network.tensor(ElementType::bits, out_height, out_width, outputs + offset, 1, 0);
   const int bytes = network.tensor(ElementType::bytes, out_height, out_width, outputs, 0.5f, 100);
   const int heatmaps = network.tensor(ElementType::real, out_height, out_width, 3 + outputs, 1, 0);
-  network.conv(data, std::move(info));
+  if (ternary) {
+    network.conv_ternary(data, std::move(info));
+  } else {
+    network.conv(data, std::move(info));
+  }
   network.step_shift(random.integers(outputs, -5, 5));
   network.step_prelu(random.integers(outputs, -2, 2));
   network.step_store(out, offset);
@@ -118,12 +141,17 @@ Case random_case(unsigned seed) {
   network.step_relu();
   network.step_store(bytes, 0);
 
+  const int pooled =
+      network.tensor(ElementType::real, out_height, out_width, outputs + offset, 1, 0);
+  network.max_pool(out, {3, 1, 1});
+  network.step_store(pooled, 0);
+
   // Bits and bytes as numbers again.
   network.conv(bits, conv(random, Dot::binary, outputs + offset, 2, 1, 1, 1, 0, 0));
   network.step_store(heatmaps, 0);
   network.conv(bytes, conv(random, Dot::bytes, outputs, 1, 1, 1, 1, 0, 0));
   network.step_store(heatmaps, 2);
-  network.conv(out, conv(random, Dot::real, outputs + offset, outputs, 1, 1, 1, 0, 0));
+  network.conv(pooled, conv(random, Dot::real, outputs + offset, outputs, 1, 1, 1, 0, 0));
   network.step_store(heatmaps, 3);
   network.ends(image, heatmaps);
   result.images = random.bytes(std::size_t(kImages * height * width * 3));

@@ -23,7 +23,22 @@ from bihrnet.engine.validation import infer_sizes, tensor_bytes
 from bihrnet.errors import BihrnetError
 
 NUMBERS = (0, 1, -1, 2, 3, 7, 64, 255, 256, 4096, 65537, 2**31, 2**32, 2**63, -(2**63), 10**400)
-VALUES = (None, True, False, "", "image", "heatmaps", "conv", "sign", 0.5, 1e300, [], {}, [[]])
+VALUES = (
+    None,
+    True,
+    False,
+    "",
+    "image",
+    "heatmaps",
+    "conv",
+    "load",
+    "sign",
+    0.5,
+    1e300,
+    [],
+    {},
+    [[]],
+)
 SPECIAL_FLOATS = (b"\xff\xff\xff\xff", b"\0\0\x80\x7f")  # not a number, infinity
 #: Larger graphs that happen to be valid are not run.
 MAX_RUN_BYTES = 1 << 24

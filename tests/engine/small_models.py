@@ -10,8 +10,10 @@ from bihrnet.engine.graph import (
     Conv,
     ConvBinary,
     ConvInt8,
+    ConvTernary,
     Graph,
     Load,
+    MaxPool,
     MeanStep,
     MultiplyStep,
     PreluStep,
@@ -25,7 +27,7 @@ from bihrnet.engine.graph import (
     Tensor,
 )
 from bihrnet.engine.model_file import ModelFile
-from bihrnet.engine.packing import pack_bits
+from bihrnet.engine.packing import pack_bits, pack_ternary
 from bihrnet.heatmap_model import ModelSpec
 from bihrnet.skeleton import LSP
 
@@ -33,7 +35,9 @@ SIZE = (16, 24)
 
 
 def every_op(seed: int = 0) -> ModelFile:
-    """Stem of both kinds, a block whose binary convolutions write ranges, a gate, two heads."""
+    """Stem of both kinds, a block whose binary convolutions write ranges, a gate, two ternary
+    convolutions, pooling and heatmaps.
+    """
     random = np.random.default_rng(seed)
 
     def floats(*shape: int) -> np.ndarray:
@@ -48,16 +52,19 @@ def every_op(seed: int = 0) -> ModelFile:
         "squeeze.weight": floats(3, 1, 1, 6).astype(np.float16),
         "excite.weight": floats(6, 1, 1, 3).astype(np.float16),
         "down.weight": random.integers(-127, 128, (6, 3, 3, 5)).astype(np.int8),
-        "head.weight": floats(14, 1, 1, 6),
+        "ternary.weight": pack_ternary(random.integers(-1, 2, (6, 3, 3, 6))),
+        "ternary8.weight": pack_ternary(random.integers(-1, 2, (2, 3, 1, 5))),
+        "head.weight": floats(14, 1, 1, 8),
     }
     ops = []
 
     def convolve(kind, name, source, stride, padding, steps, **fields):
-        channels = len(constants[f"{name}.weight"])
+        channels = constants[f"{name}.weight"].shape[-4]
         for key, scale in (("mul", 0.1 if kind is ConvBinary else 0.01), ("add", 1)):
             constants[f"{name}.{key}"] = scale * floats(channels)
         fields |= {key: f"{name}.{key}" for key in ("weight", "mul", "add")}
-        fields |= {"stride": stride, "padding": padding, "steps": steps}
+        fields |= {"stride": stride} if kind is not ConvTernary else {}
+        fields |= {"padding": padding, "steps": steps}
         ops.append(kind(name=name, input=source, **fields))
 
     for name, channels in (("slope", 6), ("threshold", 6), ("shift", 4), ("scale", 4)):
@@ -82,7 +89,10 @@ def every_op(seed: int = 0) -> ModelFile:
     convolve(ConvInt8, "down", "fine", 2, (1, 1), (StoreStep("low"),))
     gated = (MultiplyStep("gate"), AddStep("low", 0, 2), StoreStep("z"))
     ops.append(Load(name="gated", input="y", steps=gated))
-    convolve(Conv, "head", "z", 2, (0, 0), (StoreStep("heatmaps"),))
+    convolve(ConvTernary, "ternary", "z", 1, (1, 1), (StoreStep("t"),))
+    convolve(ConvTernary, "ternary8", "fine", 1, (1, 0), (ReluStep(), StoreStep("t", 6)))
+    ops.append(MaxPool("pool", "t", 3, 2, 1, (StoreStep("pooled"),)))
+    convolve(Conv, "head", "pooled", 1, (0, 0), (StoreStep("heatmaps"),))
     graph = Graph(
         tensors=(
             Tensor("image", "u8", 3),
@@ -96,6 +106,8 @@ def every_op(seed: int = 0) -> ModelFile:
             Tensor("gate", "f32", 6),
             Tensor("low", "f32", 6),
             Tensor("z", "f32", 6),
+            Tensor("t", "f32", 8),
+            Tensor("pooled", "f32", 8),
             Tensor("heatmaps", "f32", 14),
         ),
         ops=tuple(ops),

@@ -4,7 +4,13 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bihrnet.engine.packing import pack_bits, pad_bits_are_zero, unpack_bits
+from bihrnet.engine.packing import (
+    pack_bits,
+    pack_ternary,
+    pad_bits_are_zero,
+    unpack_bits,
+    unpack_ternary,
+)
 
 
 @given(channels=st.integers(1, 520), seed=st.integers(0, 2**32 - 1))
@@ -30,3 +36,15 @@ def test_a_set_pad_bit_is_found(channels, data):
         bit = data.draw(st.integers(channels % 64, 63))
         words[1, -1] |= np.uint64(1 << bit)
         assert not pad_bits_are_zero(words, channels)
+
+
+def test_ternary_weights_are_bits_of_plus_one_then_of_minus_one():
+    assert pack_ternary(np.array([1, 0, -1, -1, 1])).tolist() == [[0b10001], [0b01100]]
+
+
+@given(channels=st.integers(1, 200), seed=st.integers(0, 2**32 - 1))
+def test_ternary_packing_is_the_inverse_of_unpacking(channels, seed):
+    weight = np.random.default_rng(seed).integers(-1, 2, (3, 2, channels))
+    words = pack_ternary(weight)
+    assert words.shape == (2, 3, 2, -(-channels // 64))
+    np.testing.assert_array_equal(unpack_ternary(words, channels), weight)

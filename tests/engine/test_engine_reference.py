@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import SIZE, every_op
 
-from bihrnet.engine.graph import Conv, ConvBinary, ConvInt8, Tensor
-from bihrnet.engine.packing import pack_bits
-from bihrnet.engine.reference import ReferenceSession, quantise, raw_sums, run_graph
+from bihrnet.engine.graph import Conv, ConvBinary, ConvInt8, ConvTernary, Tensor
+from bihrnet.engine.packing import pack_bits, pack_ternary
+from bihrnet.engine.reference import ReferenceSession, max_pool, quantise, raw_sums, run_graph
 
 FIELDS = {"name": "x", "input": "x", "weight": "w", "mul": "m", "add": "a", "steps": ()}
 
@@ -70,6 +70,39 @@ def test_int8_sums_are_exact_and_padding_is_the_zero_point(case, zero_point):
     sums = raw_sums(op, tensor, {"w": weight}, x[None])
     expected = by_loops(x.astype(int) - zero_point, weight.astype(int), stride, padding)
     np.testing.assert_array_equal(sums[0], expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(convolutions(), st.one_of(st.none(), st.integers(0, 255)))
+def test_ternary_sums_are_exact(case, zero_point):
+    """Of bytes with a zero point, and of floats."""
+    size, kernel, padding, _, (inputs, outputs), seed = case
+    random = np.random.default_rng(seed)
+    weight = random.integers(-1, 2, (outputs, *kernel, inputs))
+    op = ConvTernary(padding=padding, **FIELDS)
+    x = random.integers(0, 256, (*size, inputs)).astype(np.float32 if zero_point is None else "u1")
+    tensor = Tensor("x", "f32", inputs)
+    if zero_point is not None:
+        tensor = Tensor("x", "u8", inputs, 1.0, zero_point)
+    sums = raw_sums(op, tensor, {"w": pack_ternary(weight)}, x[None])
+    expected = by_loops(x.astype(int) - (zero_point or 0), weight, 1, padding)
+    np.testing.assert_array_equal(sums[0], expected)
+
+
+@given(
+    size=st.tuples(st.integers(3, 9), st.integers(3, 9)),
+    window=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(0, 2)),
+)
+def test_max_pooling(size, window):
+    kernel, stride, padding = window[0], window[1], min(window[2], window[0] - 1)
+    x = np.random.default_rng(0).normal(-5, 1, (1, *size, 2)).astype(np.float32)
+    found = max_pool(x, kernel, stride, padding)
+    for _, y, column, c in np.ndindex(*found.shape):
+        first, left = y * stride - padding, column * stride - padding
+        rows, columns = slice(max(first, 0), first + kernel), slice(max(left, 0), left + kernel)
+        assert found[0, y, column, c] == x[0, rows, columns, c].max()
+    sides = [(side + 2 * padding - kernel) // stride + 1 for side in size]
+    assert found.shape == (1, *sides, 2)
 
 
 @pytest.mark.parametrize("kind", [Conv, ConvInt8])
@@ -147,6 +180,9 @@ def test_steps_of_the_small_model():
     np.testing.assert_allclose(v["gate"].flatten(), gate, rtol=1e-5)
     up = v["low"].repeat(2, 1).repeat(2, 2)
     np.testing.assert_allclose(v["z"], v["y"] * v["gate"] + up, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(v["t"][..., :6], value("ternary"), rtol=1e-5)
+    np.testing.assert_allclose(v["t"][..., 6:], np.maximum(value("ternary8"), 0), rtol=1e-5)
+    np.testing.assert_array_equal(v["pooled"], max_pool(v["t"], 3, 2, 1))
     np.testing.assert_allclose(v["heatmaps"], value("head"), rtol=1e-5)
 
 

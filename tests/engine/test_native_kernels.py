@@ -11,8 +11,10 @@ from bihrnet.engine.graph import (
     Conv,
     ConvBinary,
     ConvInt8,
+    ConvTernary,
     Graph,
     Load,
+    MaxPool,
     MeanStep,
     MultiplyStep,
     PreluStep,
@@ -26,7 +28,7 @@ from bihrnet.engine.graph import (
     Tensor,
 )
 from bihrnet.engine.native import native_network
-from bihrnet.engine.packing import pack_bits
+from bihrnet.engine.packing import pack_bits, pack_ternary
 from bihrnet.engine.reference import run_graph
 
 ISAS = _native.usable_isas()
@@ -169,6 +171,78 @@ def test_real_convolutions(isa, case):
     graph = Graph(tensors, (start, conv), "image", "out")
     found, wanted = run(graph, constants, random_image(rng, *case["size"]), isa)
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("bytes_in", [False, True])
+@given(
+    case=convolutions(max_inputs=96, max_outputs=300),
+    density=st.sampled_from([0, 0.02, 0.1, 0.5, 0.9, 1]),
+    zero_point=st.integers(0, 255),
+    threads=st.sampled_from([1, 3]),
+)
+@settings(max_examples=40, deadline=None)
+def test_ternary_sums_are_exact(isa, bytes_in, case, density, zero_point, threads):
+    """Integers as floats, or bytes; several threads share the rows."""
+    rng = np.random.default_rng(case["seed"])
+    inputs, outputs = case["inputs"], case["outputs"]
+    constants = {}
+    start = stem(rng, constants, inputs, QuantiseStep("x") if bytes_in else StoreStep("x"))
+    weight = rng.choice([-1, 1], (outputs, *case["kernel"], inputs))
+    weight[0] = 1  # with bytes of 255 and a zero point of 0, the largest sum that there can be
+    weight[1:] *= rng.random(weight[1:].shape) < density
+    constants["w"] = pack_ternary(weight)
+    constants["mul"] = rng.choice([-1, 1], outputs).astype(np.float32)
+    constants["add"] = rng.integers(-9, 9, outputs).astype(np.float32)
+    conv = ConvTernary(
+        *("conv", "x", "w", "mul", "add"), padding=case["padding"], steps=(StoreStep("out"),)
+    )
+    x = Tensor("x", "u8", inputs, 0.5, zero_point) if bytes_in else Tensor("x", "f32", inputs)
+    graph = Graph((IMAGE, x, Tensor("out", "f32", outputs)), (start, conv), "image", "out")
+    found, wanted = run(graph, constants, random_image(rng, *case["size"], 2), isa, threads)
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@given(seed=st.integers(0, 2**32 - 1), size=st.tuples(st.integers(1, 9), st.integers(1, 80)))
+@settings(max_examples=20, deadline=None)
+def test_steps_behind_a_ternary_convolution(isa, seed, size):
+    """Tiles cross rows; the steps run row by row all the same."""
+    rng = np.random.default_rng(seed)
+    channels = int(rng.integers(1, 40))
+    constants = {"slope": rng.choice(INTEGERS, channels).astype(np.float32)}
+    constants["w"] = pack_ternary(rng.integers(-1, 2, (channels, 3, 3, channels)))
+    start = stem(rng, constants, channels, StoreStep("x"))
+    steps = (AddStep("x"), PreluStep("slope"), StoreStep("y"), MeanStep("mean"))
+    mul_add = identity(constants, channels)
+    conv = ConvTernary("conv", "x", "w", *mul_add, padding=(1, 1), steps=steps)
+    gate = Load("gate", "y", (MultiplyStep("mean"), StoreStep("out")))
+    tensors = [Tensor(name, "f32", channels) for name in ("x", "y", "mean", "out")]
+    graph = Graph((IMAGE, *tensors), (start, conv, gate), "image", "out")
+    found, wanted = run(graph, constants, random_image(rng, *size), isa, threads=2)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@given(
+    channels=st.integers(1, 100),
+    window=st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(0, 3)),
+    size=st.tuples(st.integers(4, 20), st.integers(4, 20)),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=40, deadline=None)
+def test_max_pooling(isa, channels, window, size, seed):
+    rng = np.random.default_rng(seed)
+    kernel, stride, padding = window
+    constants = {}
+    start = stem(rng, constants, channels, StoreStep("x"))
+    steps = (ShiftStep("shift"), StoreStep("out"))
+    pool = MaxPool("pool", "x", kernel, stride, min(padding, kernel - 1), steps)
+    constants["shift"] = np.arange(channels, dtype=np.float32)
+    tensors = (IMAGE, Tensor("x", "f32", channels), Tensor("out", "f32", channels))
+    graph = Graph(tensors, (start, pool), "image", "out")
+    found, wanted = run(graph, constants, random_image(rng, *size, 2), isa, threads=2)
+    np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("isa", ISAS)

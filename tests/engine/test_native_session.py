@@ -143,7 +143,7 @@ def test_sessions_run_side_by_side_and_one_session_takes_turns(model):
 
 def test_other_python_threads_run_meanwhile(model):
     engine = EngineSession(model, threads=1)
-    images = crops(200)
+    images = crops(1000)
     done = threading.Event()
     worker = threading.Thread(target=lambda: (engine(images), done.set()))
     worker.start()
@@ -233,6 +233,11 @@ class TestDescribing:
             (lambda n: n.load(7, 1), "names no tensor"),
             (lambda n: n.load(0, 1), "cannot read"),
             (lambda n: n.load(1, 3), "power of two"),
+            (lambda n: n.max_pool(0, 2, 2, 0), "cannot read"),
+            (lambda n: n.max_pool(1, 16, 2, 0), "out of range"),
+            (lambda n: n.max_pool(1, 2, 0, 0), "out of range"),
+            (lambda n: n.max_pool(1, 2, 2, 2), "out of range"),
+            (lambda n: n.max_pool(1, 9, 1, 0), "larger than its input"),
             (lambda n: n.step_relu(), "belongs to no op"),
             (lambda n: n.ends(0, 1), "no ops"),
             (lambda n: n.ends(2, 1), "not made of bytes"),
@@ -256,6 +261,28 @@ class TestDescribing:
     def test_refused_convolutions(self, network, options, sentence):
         with pytest.raises(ValueError, match=sentence):
             self.conv(network, **options)
+
+    @pytest.mark.parametrize(
+        ("source", "inputs", "kernel", "pad", "sentence"),
+        [
+            (2, 16, 3, 1, "cannot read"),
+            (1, 65, 3, 1, "wrong size"),
+            (1, 16, 16, 1, "out of range"),
+            (1, 16, 3, 3, "out of range"),
+            (1, 16, 9, 0, "larger than its input"),
+        ],
+    )
+    def test_refused_ternary_convolutions(self, network, source, inputs, kernel, pad, sentence):
+        bits = pack_bits(np.zeros((4, kernel, kernel, inputs), bool))
+        ones = np.ones(4, np.float32)
+        with pytest.raises(ValueError, match=sentence):
+            network.conv_ternary(source, bits, bits, pad, pad, ones, ones)
+
+    def test_ternary_planes_of_different_sizes(self, network):
+        bits = pack_bits(np.zeros((4, 3, 3, 16), bool))
+        ones = np.ones(4, np.float32)
+        with pytest.raises(ValueError, match="wrong size"):
+            network.conv_ternary(1, bits, bits[:2], 1, 1, ones, ones)
 
     @pytest.mark.parametrize(
         ("step", "sentence"),

@@ -9,7 +9,11 @@ from torch import nn
 from bihrnet.heatmap_model import ModelSpec
 from bihrnet.nn.bihrnet import BiHRNetLayers, DirectLayers
 from bihrnet.nn.binary import BinaryConv2d, Shift, UnitStyle
+from bihrnet.nn.bulat import BinaryLayers
+from bihrnet.nn.hourglass import HourglassLayers, StackedHourglass
 from bihrnet.nn.hrnet import HRNet, Layers, Layout
+from bihrnet.nn.lbrn import BlockStyle, BottleneckLayers
+from bihrnet.nn.lbrn_blocks import Filters
 from bihrnet.nn.session import TorchSession
 from bihrnet.skeleton import LSP
 
@@ -28,6 +32,20 @@ def small(layers: Layers, *, pruned: bool = False, width: int = 8) -> HRNet:
     return HRNet(len(LSP), layout, layers)
 
 
+def hourglass(layers: HourglassLayers, channels: int = 32) -> StackedHourglass:
+    """Two stacks of two levels."""
+    layers.channels = channels
+    return StackedHourglass(len(LSP), stacks=2, depth=2, layers=layers)
+
+
+def bulat_layers(block="hierarchical", act="prelu", join_real=False):
+    return BinaryLayers(block, act, "ste", join_real=join_real)
+
+
+def lbrn_layers(fixed="3x3", density=0.5, activation="relu"):
+    return BottleneckLayers(Filters(fixed, density), BlockStyle("1x1-3x3-1x1", 16, activation))
+
+
 #: By name, builders of networks that the engine runs.
 NETWORKS = {
     "real": lambda: small(Layers()),
@@ -37,6 +55,12 @@ NETWORKS = {
     "odd widths": lambda: small(bihrnet_layers(unit_shortcut="none"), pruned=True, width=12),
     "gate on output": lambda: small(bihrnet_layers(se_on="output", unit_act="prelu"), pruned=True),
     "shortcuts": lambda: small(bihrnet_layers(unit_shortcut="all"), pruned=True),
+    "binary hourglass": lambda: hourglass(bulat_layers()),
+    "bottlenecks": lambda: hourglass(bulat_layers("bottleneck", "leaky_relu", join_real=True)),
+    "real hourglass": lambda: hourglass(lbrn_layers("none")),
+    "ternary": lambda: hourglass(lbrn_layers()),
+    "ternary 1x1": lambda: hourglass(lbrn_layers("1x1", density=0.1)),
+    "half ternary": lambda: hourglass(lbrn_layers("half", activation="sigmoid"), channels=40),
     "no shortcuts": lambda: small(bihrnet_layers(unit_shortcut="none", real_act="relu")),
 }
 
@@ -62,6 +86,9 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
                 part.weight.copy_(normal(part.weight, 0.3, 0.3))
             elif isinstance(part, BinaryConv2d):
                 part.weight.copy_(normal(part.weight, 0.1))
+            elif isinstance(part, nn.ConvTranspose2d):
+                terms = part.weight[:, 0].numel() / np.prod(part.stride)
+                part.weight.copy_(normal(part.weight, (2 / terms) ** 0.5))
             elif isinstance(part, nn.Conv2d | nn.Linear):
                 fan_in = part.weight[0].numel()
                 part.weight.copy_(normal(part.weight, (2 / fan_in) ** 0.5))

@@ -11,7 +11,17 @@ from torch import nn
 
 from bihrnet.engine.counting import count_graph
 from bihrnet.engine.golden import golden_image
-from bihrnet.engine.graph import AddStep, Conv, ConvBinary, ConvInt8, Load, SignStep, WriteStep
+from bihrnet.engine.graph import (
+    AddStep,
+    Conv,
+    ConvBinary,
+    ConvInt8,
+    ConvTernary,
+    Load,
+    MaxPool,
+    SignStep,
+    WriteStep,
+)
 from bihrnet.engine.model_file import read_model, write_model
 from bihrnet.engine.reference import ReferenceSession, run_graph
 from bihrnet.errors import BihrnetError
@@ -20,6 +30,7 @@ from bihrnet.nn import build
 from bihrnet.nn.binary import BinaryConv2d
 from bihrnet.nn.counting import count
 from bihrnet.nn.hrnet import Layers
+from bihrnet.nn.lbrn_blocks import TernaryConv2d
 
 
 def reference(model, crops):
@@ -40,7 +51,7 @@ def test_heatmaps_are_those_of_torch(name, tmp_path):
     assert read.spec == network.spec
 
 
-@pytest.mark.parametrize("name", ["real", "bihrnet", "shortcuts"])
+@pytest.mark.parametrize("name", ["real", "bihrnet", "shortcuts", "binary hourglass", "ternary"])
 def test_int8_comes_near(name):
     network = session(randomise(NETWORKS[name](), seed=3))
     crops = images(4)
@@ -60,9 +71,10 @@ def test_int8_without_crops_is_refused():
         to_bhr(network, "int8")
 
 
-def test_counts_are_those_of_the_torch_module():
+@pytest.mark.parametrize("name", ["bihrnet", "binary hourglass", "ternary"])
+def test_counts_are_those_of_the_torch_module(name):
     """The graph's operations, and what the file keeps of the module's parameters."""
-    module = NETWORKS["bihrnet"]()
+    module = NETWORKS[name]()
     model = to_bhr(session(module))
     expected = count(module, SIZE)
     assert count_graph(model.graph, model.constants, SIZE) == (
@@ -97,6 +109,33 @@ def test_fusion_leaves_one_op_per_convolution():
     assert kinds[Load] == 3
 
 
+@pytest.mark.parametrize("name", ["binary hourglass", "ternary"])
+def test_hourglasses_have_convolutions_and_pooling_only(name):
+    """Sums with what is up-sampled, concatenations and pre-activations all join a convolution."""
+    module = NETWORKS[name]()
+    kinds = Counter(type(op) for op in to_bhr(session(module)).graph.ops)
+    convolutions = sum(isinstance(m, nn.Conv2d | TernaryConv2d) for m in module.modules())
+    assert kinds[MaxPool] == 1 + 2 * 2
+    assert sum(kinds.values()) == convolutions + kinds[MaxPool]
+
+
+def test_ternary_filters_take_two_bits_a_weight():
+    module = NETWORKS["ternary"]()
+    model = to_bhr(session(module))
+    ternary = [op for op in model.graph.ops if isinstance(op, ConvTernary)]
+    layers = [m for m in module.modules() if isinstance(m, TernaryConv2d)]
+    assert len(ternary) == len(layers)
+    for op, layer in zip(ternary, layers, strict=True):
+        out, inputs, *kernel = layer.weight.shape
+        assert model.constants[op.weight].shape == (2, out, *kernel, -(-inputs // 64))
+
+
+def test_a_ternary_convolution_with_stride_is_named():
+    module = nn.Sequential(nn.Conv2d(3, 8, 1), TernaryConv2d(8, 14, 0.5, 0, stride=2))
+    with pytest.raises(BihrnetError, match="layer 1 is a ternary convolution of stride 2"):
+        to_bhr(session(module))
+
+
 def test_floats_that_nobody_reads_are_not_stored():
     """Between the units of an MS-Block there are bits only."""
     model = to_bhr(session(NETWORKS["unpruned"]()))
@@ -125,7 +164,7 @@ class Odd(Layers):
         (lambda: small(Odd()), r"layer .*tanh \(tanh\) is not known to the exporters"),
         (
             lambda: build("simplebaseline-r50", 14),
-            "maxpool is a MaxPool, which the engine",
+            "layer .* is a Deconvolution, which the engine",
         ),
         (
             lambda: build("mobilenet-v2", 14),

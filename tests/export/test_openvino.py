@@ -13,7 +13,6 @@ from small_networks import (
     small,
 )
 
-from bihrnet.errors import BihrnetError
 from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn.bihrnet import DirectLayers
 from bihrnet.nn.hrnet import Layers
@@ -21,13 +20,23 @@ from bihrnet.nn.hrnet import Layers
 ov = pytest.importorskip("openvino")
 
 
-@pytest.mark.parametrize(
-    "layers", [Layers(), DirectLayers("approx"), bihrnet_layers(), bihrnet_layers("output")]
-)
-def test_openvino_computes_what_torch_does(layers, tmp_path):
+CASES = {
+    "real": lambda: small(Layers(), pruned=True, width=16),
+    "direct": lambda: small(DirectLayers("approx"), pruned=True, width=16),
+    "bihrnet": lambda: small(bihrnet_layers(), pruned=True, width=16),
+    "gate on output": lambda: small(bihrnet_layers("output"), pruned=True, width=16),
+    # Layers of 1 to 4 channels, and 14 heatmaps: no multiples of 8.
+    "narrow layers": NETWORKS["unpruned"],
+    "binary hourglass": NETWORKS["binary hourglass"],
+    "ternary": NETWORKS["ternary"],
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_openvino_computes_what_torch_does(name, tmp_path):
     from bihrnet.export.openvino import write_openvino
 
-    network = session(randomise(small(layers, pruned=True, width=16), seed=2))
+    network = session(randomise(CASES[name](), seed=2))
     write_openvino(network, tmp_path / "model.xml")
     crops = images(4)
     pixels = torch.from_numpy(crops).float() / 255
@@ -37,10 +46,3 @@ def test_openvino_computes_what_torch_does(layers, tmp_path):
     batch = normalised.permute(0, 3, 1, 2).contiguous().numpy()
     heatmaps = [compiled([batch[n : n + 1]])[0].copy() for n in range(len(batch))]
     assert_agreement(np.concatenate(heatmaps), network(crops))
-
-
-def test_widths_that_openvino_gets_wrong_are_refused(tmp_path):
-    from bihrnet.export.openvino import write_openvino
-
-    with pytest.raises(BihrnetError, match="BinaryConvolution is right for 8 and more only"):
-        write_openvino(session(NETWORKS["unpruned"]()), tmp_path / "model.xml")

@@ -4,6 +4,7 @@
 #include "conv.h"
 #include "map.h"
 #include "tables.h"
+#include "ternary.h"
 
 namespace bihrnet {
 
@@ -18,6 +19,9 @@ extern const KernelTable kAvx512 = {
              {conv<RealDot, 6, 8, 1>, conv<RealDot, 6, 8, 2>, conv<RealDot, 6, 4, 4>},
              {conv<BytesDot, 6, 8, 1>, conv<BytesDot, 6, 8, 2>, conv<BytesDot, 6, 4, 4>}},
     .map = map<6, 4>,
+    .max_pool = max_pool<6, 4>,
+    .ternary = {{ternary_planes<FloatPlanes>, ternary_conv<FloatPlanes>},
+                {ternary_planes<ShortPlanes>, ternary_conv<ShortPlanes>}},
 };
 
 }  // namespace bihrnet

@@ -1,34 +1,82 @@
-// Ops without a convolution: sums of (up-sampled) tensors and the SE gate's product.
+// Ops without a convolution: sums of (up-sampled) tensors, the SE gate's product, max-pooling.
 #pragma once
+
+#include <algorithm>
+#include <limits>
 
 #include "epilogue.h"
 
 namespace bihrnet {
 namespace {
 
-template <int P, int G>
-inline void map_row(const Epilogue& epilogue, int y, int block) {
+// `start` gives the values of a tile of P pixels x G blocks, and the op's steps follow.
+template <int P, int G, class Start>
+inline void map_row(const Epilogue& epilogue, int y, int block, Start start) {
   for (int x = 0; x < epilogue.width; x += P) {
-    Floats v[P][G];
-#pragma GCC unroll 8
-    for (int p = 0; p < P; ++p) {
-#pragma GCC unroll 4
-      for (int g = 0; g < G; ++g) v[p][g] = zeros();
-    }
     const int left = epilogue.width - x;
-    run_steps<P, G>(v, epilogue, Place{y, x, left < P ? left : P, block});
+    const Place at{y, x, left < P ? left : P, block};
+    Floats v[P][G];
+    start(v, at);
+    run_steps<P, G>(v, epilogue, at);
   }
 }
 
 // Tiles of P pixels x G blocks, and x 1 block for the last ones.
-template <int P, int G>
-void map(const Epilogue& epilogue, int begin, int end) {
+template <int P, int G, class Start>
+inline void map_rows(const Epilogue& epilogue, int begin, int end, Start start) {
   const int blocks = (epilogue.channels + kLanes - 1) / kLanes;
   for (int y = begin; y < end; ++y) {
     int block = 0;
-    for (; block + G <= blocks; block += G) map_row<P, G>(epilogue, y, block);
-    for (; block < blocks; ++block) map_row<P, 1>(epilogue, y, block);
+    for (; block + G <= blocks; block += G) map_row<P, G>(epilogue, y, block, start);
+    for (; block < blocks; ++block) map_row<P, 1>(epilogue, y, block, start);
   }
+}
+
+template <int P, int G>
+[[gnu::always_inline]] inline void fill(Floats (&v)[P][G], float value) {
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) v[p][g] = broadcast(value);
+  }
+}
+
+template <int P, int G>
+void map(const Epilogue& epilogue, int begin, int end) {
+  map_rows<P, G>(epilogue, begin, end, [](auto& v, Place) { fill(v, 0.0f); });
+}
+
+// The taps [first, last) of an output pixel's window that lie on the image, along one axis.
+struct Window {
+  int first;
+  int last;
+};
+inline Window window(const PoolTask& task, int output, int size) {
+  const int start = output * task.stride - task.padding;
+  return {std::max(start, 0), std::min(start + task.kernel, size)};
+}
+
+template <int P, int G>
+[[gnu::always_inline]] inline void largest(Floats (&v)[P][G], const PoolTask& task, Place at) {
+  fill(v, -std::numeric_limits<float>::infinity());
+  const Window rows = window(task, at.y, task.height);
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p) {
+    const Window columns = window(task, at.x + p, task.width);
+    for (int y = rows.first; y < rows.last; ++y) {
+      for (int x = columns.first; x < columns.last; ++x) {
+        const std::uint8_t* pixel = task.input + y * task.row_pitch + x * task.pixel_pitch;
+        const float* channels = reinterpret_cast<const float*>(pixel) + at.block * kLanes;
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) v[p][g] = maximum(v[p][g], load(channels + g * kLanes));
+      }
+    }
+  }
+}
+
+template <int P, int G>
+void max_pool(const PoolTask& task, int begin, int end) {
+  map_rows<P, G>(task.epilogue, begin, end, [&](auto& v, Place at) { largest(v, task, at); });
 }
 
 }  // namespace

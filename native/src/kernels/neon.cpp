@@ -4,6 +4,7 @@
 #include "conv.h"
 #include "map.h"
 #include "tables.h"
+#include "ternary.h"
 
 namespace bihrnet {
 
@@ -15,6 +16,9 @@ extern const KernelTable kNeon = {
     .expand = {keep_words, keep_words, expand_bytes},
     .conv = {{conv<BinaryDot, 3, 4, 1>}, {conv<RealDot, 6, 4, 1>}, {conv<BytesDot, 3, 4, 1>}},
     .map = map<6, 1>,
+    .max_pool = max_pool<6, 1>,
+    .ternary = {{ternary_planes<FloatPlanes>, ternary_conv<FloatPlanes>},
+                {ternary_planes<ShortPlanes>, ternary_conv<ShortPlanes>}},
 };
 
 }  // namespace bihrnet

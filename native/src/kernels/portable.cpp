@@ -4,6 +4,7 @@
 #include "conv.h"
 #include "map.h"
 #include "tables.h"
+#include "ternary.h"
 
 namespace bihrnet {
 
@@ -14,6 +15,9 @@ extern const KernelTable kPortable = {
     .expand = {keep_words, keep_words, keep_words},
     .conv = {{conv<BinaryDot, 2, 2, 1>}, {conv<RealDot, 2, 2, 1>}, {conv<BytesDot, 2, 2, 1>}},
     .map = map<2, 1>,
+    .max_pool = max_pool<2, 1>,
+    .ternary = {{ternary_planes<FloatPlanes>, ternary_conv<FloatPlanes>},
+                {ternary_planes<ShortPlanes>, ternary_conv<ShortPlanes>}},
 };
 
 }  // namespace bihrnet

@@ -36,6 +36,9 @@ inline void store_lanes(float* p, Floats v, int lanes) {
 inline Floats add(Floats a, Floats b) {
   return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
 }
+inline Floats subtract(Floats a, Floats b) {
+  return {_mm256_sub_ps(a.low, b.low), _mm256_sub_ps(a.high, b.high)};
+}
 inline Floats multiply(Floats a, Floats b) {
   return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
 }
@@ -77,6 +80,50 @@ inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
   }
 }
 
+// Sixteen bytes as floats.
+inline Floats load_bytes(const std::uint8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)),
+          _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8)))};
+}
+
+// Rows become columns, of 8 x 8 floats.
+inline void transpose(__m256 (&v)[8]) {
+  __m256 halves[8];
+#pragma GCC unroll 2
+  for (int i = 0; i < 8; i += 4) {
+    const __m256d low01 = _mm256_castps_pd(_mm256_unpacklo_ps(v[i], v[i + 1]));
+    const __m256d high01 = _mm256_castps_pd(_mm256_unpackhi_ps(v[i], v[i + 1]));
+    const __m256d low23 = _mm256_castps_pd(_mm256_unpacklo_ps(v[i + 2], v[i + 3]));
+    const __m256d high23 = _mm256_castps_pd(_mm256_unpackhi_ps(v[i + 2], v[i + 3]));
+    halves[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(low01, low23));
+    halves[i + 1] = _mm256_castpd_ps(_mm256_unpackhi_pd(low01, low23));
+    halves[i + 2] = _mm256_castpd_ps(_mm256_unpacklo_pd(high01, high23));
+    halves[i + 3] = _mm256_castpd_ps(_mm256_unpackhi_pd(high01, high23));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm256_permute2f128_ps(halves[i], halves[i + 4], 0x20);
+    v[i + 4] = _mm256_permute2f128_ps(halves[i], halves[i + 4], 0x31);
+  }
+}
+
+// Rows become columns: each quarter by itself, and two of them change places.
+inline void transpose(Floats (&v)[kLanes]) {
+  __m256 quarters[4][8];
+  for (int i = 0; i < 8; ++i) {
+    quarters[0][i] = v[i].low;
+    quarters[1][i] = v[i + 8].low;
+    quarters[2][i] = v[i].high;
+    quarters[3][i] = v[i + 8].high;
+  }
+  for (__m256(&quarter)[8] : quarters) transpose(quarter);
+  for (int i = 0; i < 8; ++i) {
+    v[i] = {quarters[0][i], quarters[1][i]};
+    v[i + 8] = {quarters[2][i], quarters[3][i]};
+  }
+}
+
 struct Integers {
   __m256i low, high;
 };
@@ -88,6 +135,42 @@ inline Integers load_integers(const std::uint8_t* p) {
 inline Floats to_floats(Integers v) {
   return {_mm256_cvtepi32_ps(v.low), _mm256_cvtepi32_ps(v.high)};
 }
+
+// 32 16-bit integers.
+struct Shorts {
+  __m256i low, high;
+};
+
+inline Shorts zero_shorts() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+inline Shorts load_shorts(const std::int16_t* p) {
+  const auto* vectors = reinterpret_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(vectors), _mm256_loadu_si256(vectors + 1)};
+}
+inline void store(std::int16_t* p, Shorts v) {
+  auto* vectors = reinterpret_cast<__m256i*>(p);
+  _mm256_storeu_si256(vectors, v.low);
+  _mm256_storeu_si256(vectors + 1, v.high);
+}
+inline Shorts add(Shorts a, Shorts b) {
+  return {_mm256_add_epi16(a.low, b.low), _mm256_add_epi16(a.high, b.high)};
+}
+inline Shorts subtract(Shorts a, Shorts b) {
+  return {_mm256_sub_epi16(a.low, b.low), _mm256_sub_epi16(a.high, b.high)};
+}
+inline Floats shorts_to_floats(__m256i v) {
+  return to_floats({_mm256_cvtepi16_epi32(_mm256_castsi256_si128(v)),
+                    _mm256_cvtepi16_epi32(_mm256_extracti128_si256(v, 1))});
+}
+inline Floats low_floats(Shorts v) { return shorts_to_floats(v.low); }
+inline Floats high_floats(Shorts v) { return shorts_to_floats(v.high); }
+// The first of sixteen integers.
+inline void store_shorts(std::int16_t* p, Floats v, int lanes) {
+  const __m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(v.low), _mm256_cvtps_epi32(v.high));
+  alignas(32) std::int16_t all[kLanes];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(all), _mm256_permute4x64_epi64(packed, 0xd8));
+  std::memcpy(p, all, std::size_t(lanes) * sizeof(std::int16_t));
+}
+
 inline __m256i broadcast_word(const std::uint8_t* p) {
   std::int32_t word;
   std::memcpy(&word, p, 4);

@@ -23,6 +23,7 @@ inline void store_lanes(float* p, Floats v, int lanes) {
   _mm512_mask_storeu_ps(p, __mmask16((1u << lanes) - 1), v);
 }
 inline Floats add(Floats a, Floats b) { return _mm512_add_ps(a, b); }
+inline Floats subtract(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
 inline Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
 inline Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
 inline Floats maximum(Floats a, Floats b) { return _mm512_max_ps(a, b); }
@@ -40,6 +41,58 @@ inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
   } else {
     _mm512_mask_cvtepi32_storeu_epi8(p, __mmask16((1u << lanes) - 1), q);
   }
+}
+
+// Sixteen bytes as floats.
+inline Floats load_bytes(const std::uint8_t* p) {
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
+}
+
+// Rows become columns: first within 4 x 4 blocks, then of blocks.
+inline void transpose(Floats (&v)[kLanes]) {
+  __m512 blocks[kLanes];
+#pragma GCC unroll 4
+  for (int i = 0; i < kLanes; i += 4) {
+    const __m512d low01 = _mm512_castps_pd(_mm512_unpacklo_ps(v[i], v[i + 1]));
+    const __m512d high01 = _mm512_castps_pd(_mm512_unpackhi_ps(v[i], v[i + 1]));
+    const __m512d low23 = _mm512_castps_pd(_mm512_unpacklo_ps(v[i + 2], v[i + 3]));
+    const __m512d high23 = _mm512_castps_pd(_mm512_unpackhi_ps(v[i + 2], v[i + 3]));
+    blocks[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(low01, low23));
+    blocks[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low01, low23));
+    blocks[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(high01, high23));
+    blocks[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(high01, high23));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512 even0 = _mm512_shuffle_f32x4(blocks[i], blocks[i + 4], 0x88);
+    const __m512 odd0 = _mm512_shuffle_f32x4(blocks[i], blocks[i + 4], 0xdd);
+    const __m512 even1 = _mm512_shuffle_f32x4(blocks[i + 8], blocks[i + 12], 0x88);
+    const __m512 odd1 = _mm512_shuffle_f32x4(blocks[i + 8], blocks[i + 12], 0xdd);
+    v[i] = _mm512_shuffle_f32x4(even0, even1, 0x88);
+    v[i + 4] = _mm512_shuffle_f32x4(odd0, odd1, 0x88);
+    v[i + 8] = _mm512_shuffle_f32x4(even0, even1, 0xdd);
+    v[i + 12] = _mm512_shuffle_f32x4(odd0, odd1, 0xdd);
+  }
+}
+
+// 32 16-bit integers.
+using Shorts = __m512i;
+
+inline Shorts zero_shorts() { return _mm512_setzero_si512(); }
+inline Shorts load_shorts(const std::int16_t* p) { return _mm512_loadu_si512(p); }
+inline void store(std::int16_t* p, Shorts v) { _mm512_storeu_si512(p, v); }
+inline Shorts add(Shorts a, Shorts b) { return _mm512_add_epi16(a, b); }
+inline Shorts subtract(Shorts a, Shorts b) { return _mm512_sub_epi16(a, b); }
+inline Floats low_floats(Shorts v) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm512_castsi512_si256(v)));
+}
+inline Floats high_floats(Shorts v) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(v, 1)));
+}
+// The first of sixteen integers.
+inline void store_shorts(std::int16_t* p, Floats v, int lanes) {
+  _mm512_mask_cvtepi32_storeu_epi16(p, __mmask16((1u << lanes) - 1), _mm512_cvtps_epi32(v));
 }
 
 inline std::int32_t word_at(const std::uint8_t* p) {

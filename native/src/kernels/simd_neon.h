@@ -40,6 +40,9 @@ inline void store_lanes(float* p, Floats v, int lanes) {
 inline Floats add(Floats a, Floats b) {
   return each([&](int i) { return vaddq_f32(a.quad[i], b.quad[i]); });
 }
+inline Floats subtract(Floats a, Floats b) {
+  return each([&](int i) { return vsubq_f32(a.quad[i], b.quad[i]); });
+}
 inline Floats multiply(Floats a, Floats b) {
   return each([&](int i) { return vmulq_f32(a.quad[i], b.quad[i]); });
 }
@@ -76,6 +79,82 @@ inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
   vst1_u8(all, vqmovun_s16(vcombine_s16(words[0], words[1])));
   vst1_u8(all + 8, vqmovun_s16(vcombine_s16(words[2], words[3])));
   std::memcpy(p, all, std::size_t(lanes));
+}
+
+// Sixteen bytes as floats.
+inline Floats load_bytes(const std::uint8_t* p) {
+  const uint8x16_t bytes = vld1q_u8(p);
+  const uint16x8_t words[] = {vmovl_u8(vget_low_u8(bytes)), vmovl_high_u8(bytes)};
+  return each([&](int i) {
+    const uint16x8_t pair = words[i / 2];
+    return vcvtq_f32_u32(i % 2 == 0 ? vmovl_u16(vget_low_u16(pair)) : vmovl_high_u16(pair));
+  });
+}
+
+// Rows become columns, of 4 x 4 floats.
+inline void transpose(float32x4_t (&v)[4]) {
+  const auto pairs = [](float32x4_t x) { return vreinterpretq_f64_f32(x); };
+  const auto floats = [](float64x2_t x) { return vreinterpretq_f32_f64(x); };
+  const float64x2_t even01 = pairs(vtrn1q_f32(v[0], v[1]));
+  const float64x2_t odd01 = pairs(vtrn2q_f32(v[0], v[1]));
+  const float64x2_t even23 = pairs(vtrn1q_f32(v[2], v[3]));
+  const float64x2_t odd23 = pairs(vtrn2q_f32(v[2], v[3]));
+  v[0] = floats(vtrn1q_f64(even01, even23));
+  v[1] = floats(vtrn1q_f64(odd01, odd23));
+  v[2] = floats(vtrn2q_f64(even01, even23));
+  v[3] = floats(vtrn2q_f64(odd01, odd23));
+}
+
+// Rows become columns: each block of 4 x 4 by itself, and blocks change places.
+inline void transpose(Floats (&v)[kLanes]) {
+  Floats columns[kLanes];
+  for (int i = 0; i < kQuads; ++i) {
+    for (int j = 0; j < kQuads; ++j) {
+      float32x4_t block[4];
+      for (int k = 0; k < 4; ++k) block[k] = v[4 * i + k].quad[j];
+      transpose(block);
+      for (int k = 0; k < 4; ++k) columns[4 * j + k].quad[i] = block[k];
+    }
+  }
+  for (int i = 0; i < kLanes; ++i) v[i] = columns[i];
+}
+
+// 32 16-bit integers.
+struct Shorts {
+  int16x8_t eighth[kQuads];
+};
+
+template <class Function>
+[[gnu::always_inline]] inline Shorts each_eighth(Function function) {
+  return {{function(0), function(1), function(2), function(3)}};
+}
+
+inline Shorts zero_shorts() {
+  return each_eighth([](int) { return vdupq_n_s16(0); });
+}
+inline Shorts load_shorts(const std::int16_t* p) {
+  return each_eighth([=](int i) { return vld1q_s16(p + 8 * i); });
+}
+inline void store(std::int16_t* p, Shorts v) {
+  for (int i = 0; i < kQuads; ++i) vst1q_s16(p + 8 * i, v.eighth[i]);
+}
+inline Shorts add(Shorts a, Shorts b) {
+  return each_eighth([&](int i) { return vaddq_s16(a.eighth[i], b.eighth[i]); });
+}
+inline Shorts subtract(Shorts a, Shorts b) {
+  return each_eighth([&](int i) { return vsubq_s16(a.eighth[i], b.eighth[i]); });
+}
+inline Floats shorts_to_floats(int16x8_t low, int16x8_t high) {
+  return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
+           vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))}};
+}
+inline Floats low_floats(const Shorts& v) { return shorts_to_floats(v.eighth[0], v.eighth[1]); }
+inline Floats high_floats(const Shorts& v) { return shorts_to_floats(v.eighth[2], v.eighth[3]); }
+// The first of sixteen integers.
+inline void store_shorts(std::int16_t* p, Floats v, int lanes) {
+  std::int16_t all[kLanes];
+  for (int i = 0; i < kQuads; ++i) vst1_s16(all + 4 * i, vmovn_s32(vcvtnq_s32_f32(v.quad[i])));
+  std::memcpy(p, all, std::size_t(lanes) * sizeof(std::int16_t));
 }
 
 inline std::uint32_t word_at(const std::uint8_t* p) {

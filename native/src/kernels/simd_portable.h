@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "types.h"
 
@@ -39,6 +40,9 @@ inline void store(float* p, const Floats& v) { store_lanes(p, v, kLanes); }
 inline Floats add(const Floats& a, const Floats& b) {
   return each([&](int i) { return a.lane[i] + b.lane[i]; });
 }
+inline Floats subtract(const Floats& a, const Floats& b) {
+  return each([&](int i) { return a.lane[i] - b.lane[i]; });
+}
 inline Floats multiply(const Floats& a, const Floats& b) {
   return each([&](int i) { return a.lane[i] * b.lane[i]; });
 }
@@ -62,6 +66,51 @@ inline std::uint32_t less(const Floats& v, const Floats& threshold) {
 // Rounded to the nearest integer, halves to even; the sum is within 0..255.
 inline void store_rounded(std::uint8_t* p, const Floats& v, int addend, int lanes) {
   for (int i = 0; i < lanes; ++i) p[i] = std::uint8_t(int(std::nearbyint(v.lane[i])) + addend);
+}
+
+// Sixteen bytes as floats.
+inline Floats load_bytes(const std::uint8_t* p) {
+  return each([=](int i) { return float(p[i]); });
+}
+
+// Rows become columns.
+inline void transpose(Floats (&v)[kLanes]) {
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < i; ++j) std::swap(v[i].lane[j], v[j].lane[i]);
+  }
+}
+
+// 32 16-bit integers.
+struct Shorts {
+  std::int16_t lane[2 * kLanes];
+};
+
+inline Shorts zero_shorts() { return Shorts{}; }
+inline Shorts load_shorts(const std::int16_t* p) {
+  Shorts result;
+  std::memcpy(result.lane, p, sizeof(result.lane));
+  return result;
+}
+inline void store(std::int16_t* p, const Shorts& v) { std::memcpy(p, v.lane, sizeof(v.lane)); }
+inline Shorts add(const Shorts& a, const Shorts& b) {
+  Shorts result;
+  for (int i = 0; i < 2 * kLanes; ++i) result.lane[i] = std::int16_t(a.lane[i] + b.lane[i]);
+  return result;
+}
+inline Shorts subtract(const Shorts& a, const Shorts& b) {
+  Shorts result;
+  for (int i = 0; i < 2 * kLanes; ++i) result.lane[i] = std::int16_t(a.lane[i] - b.lane[i]);
+  return result;
+}
+inline Floats low_floats(const Shorts& v) {
+  return each([&](int i) { return float(v.lane[i]); });
+}
+inline Floats high_floats(const Shorts& v) {
+  return each([&](int i) { return float(v.lane[kLanes + i]); });
+}
+// The first of sixteen integers.
+inline void store_shorts(std::int16_t* p, const Floats& v, int lanes) {
+  for (int i = 0; i < lanes; ++i) p[i] = std::int16_t(v.lane[i]);
 }
 
 template <class Word>

@@ -13,7 +13,7 @@ inline constexpr int kLanes = 16;
 
 // The widest tile of pixels. A tile that the right edge cuts off is computed whole and stored in
 // part, so kernels read (never write) up to a tile less one pixel behind a row.
-inline constexpr int kMaxTile = 8;
+inline constexpr int kMaxTile = 16;
 
 enum class StepKind : std::int32_t {
   add,          // v += tensor, up-sampled
@@ -74,9 +74,73 @@ struct ConvTask {
   Epilogue epilogue;
 };
 
+// Square windows of a tensor of floats, of which each output pixel is the largest value. What lies
+// outside the image does not count.
+struct PoolTask {
+  const std::uint8_t* input;  // pixel (0, 0)
+  std::ptrdiff_t row_pitch;   // bytes
+  std::ptrdiff_t pixel_pitch;
+  int height;  // of the input
+  int width;
+  int kernel;
+  int stride;
+  int padding;
+  Epilogue epilogue;
+};
+
+// A ternary convolution computes so many pixels together, for so many output channels one after the
+// other, and prepares so many of their taps at a time. These are few enough that sums of bytes do
+// not leave 16 bits (128 * 255 < 2^15), and that entries are counted and numbered in a byte.
+inline constexpr int kTernaryPixels = 64;
+inline constexpr int kTernaryChannels = 128;
+constexpr int ternary_chunk(std::size_t element_bytes) { return int(256 / element_bytes); }
+
+// Entries of a chunk's table that an output channel adds, and those that it subtracts.
+struct TernaryCounts {
+  std::uint8_t added;
+  std::uint8_t subtracted;
+};
+
+// Some output channels of a ternary convolution, from first_block * 16 on.
+struct TernaryGroup {
+  int first_block;
+  int channels;
+  const TernaryCounts* counts;  // by chunk, then channel
+  const std::uint8_t* entries;  // likewise, the numbers of those added first
+};
+
+// A convolution with weights -1, 0 and +1 at stride 1, see ternary.h.
+struct TernaryTask {
+  const std::uint8_t* input;  // pixel (0, 0), floats or bytes
+  std::ptrdiff_t row_pitch;   // bytes
+  std::ptrdiff_t pixel_pitch;
+  int height;  // of the input
+  int width;
+  int channels;
+  int zero_point;  // bytes: what is taken off them
+  int pad_y;
+  int pad_x;
+  void* planes;               // floats, or 16-bit integers for bytes
+  std::ptrdiff_t plane_size;  // elements from one channel's plane to the next
+  int plane_pitch;            // elements from one row to the next
+  const std::int32_t* taps;   // by tap, elements from the plane of channel 0
+  int tap_count;              // even
+  const TernaryGroup* groups;
+  int group_count;
+  const float* scale;  // per output channel, padded to whole blocks
+  const float* shift;
+  Epilogue epilogue;
+};
+
 enum class Dot : int { binary, real, bytes };
 inline constexpr int kDots = 3;
 inline constexpr int kGroupSizes = 3;  // 1, 2 or 4 blocks at a time
+
+// Both halves of a ternary convolution; the first handles input rows.
+struct Ternary {
+  void (*planes)(const TernaryTask&, int begin, int end);
+  void (*conv)(const TernaryTask&, int begin, int end);
+};
 
 // The kernels of one instruction set. They handle output rows [begin, end).
 struct KernelTable {
@@ -87,6 +151,8 @@ struct KernelTable {
   void (*expand[kDots])(const std::uint32_t* words, std::uint32_t* planes);
   void (*conv[kDots][kGroupSizes])(const ConvTask&, int begin, int end);  // by log2(group)
   void (*map)(const Epilogue&, int begin, int end);                       // v = 0, then the steps
+  void (*max_pool)(const PoolTask&, int begin, int end);
+  Ternary ternary[2];  // of floats, of bytes
 };
 
 }  // namespace bihrnet

@@ -131,10 +131,12 @@ def _find(model: str, size: tuple[int, int] | None) -> _Network:
 
 def _checkpoint(model: str, path: Path, size: tuple[int, int] | None) -> _Network:
     from bihrnet.nn.checkpoint import read_checkpoint
+    from bihrnet.nn.registry import find
     from bihrnet.nn.session import TorchSession
 
     content = read_checkpoint(path)
     chosen = size or content.input_size
+    find(content.architecture).check_size(chosen)
     options = tuple(content.options.items())
     architecture = Architecture(content.architecture, len(content.skeleton), options)
     spec = replace(content.spec, input_size=chosen)
@@ -142,9 +144,10 @@ def _checkpoint(model: str, path: Path, size: tuple[int, int] | None) -> _Networ
 
 
 def _fresh(architecture: Architecture, size: tuple[int, int]) -> TorchSession:
-    from bihrnet.nn import build
+    from bihrnet.nn.registry import build, find
     from bihrnet.nn.session import TorchSession
 
+    find(architecture.name).check_size(size)
     if architecture.joints != len(COCO):
         raise BihrnetError(f"peers are measured with {len(COCO)} joints only")
     module = build(architecture.name, architecture.joints, **dict(architecture.options))

@@ -195,6 +195,44 @@ class ConvBinary:
 
 
 @dataclass(frozen=True)
+class ConvTernary:
+    """Convolution with weights -1, 0 and +1: v = float(sum(w * x)) * mul + add.
+
+    `weight` is U64 (2, out, kernel height, kernel width, ceil(in / 64)): bits of the weights that
+    are +1, then of those that are -1, packed as in `ConvBinary`. The input is f32 and x its value,
+    or it is u8 and x = q - zero point, the sum exact. Taps outside the input add nothing.
+    """
+
+    name: str
+    input: str
+    weight: str
+    mul: str
+    add: str
+    padding: tuple[int, int]
+    steps: tuple[Step, ...]
+
+    @property
+    def stride(self) -> int:
+        """Other convolutions have a choice."""
+        return 1
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """v = largest value of a window of kernel x kernel pixels of an f32 tensor, channel by channel.
+
+    Windows lie as those of a convolution; what is outside the input does not count.
+    """
+
+    name: str
+    input: str
+    kernel: int
+    stride: int
+    padding: int
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
 class Load:
     """v = input[y // upsample, x // upsample, c] of an f32 tensor: sums and gates start so."""
 
@@ -204,14 +242,16 @@ class Load:
     upsample: int = 1
 
 
-AnyConv: TypeAlias = Conv | ConvInt8 | ConvBinary
-Op: TypeAlias = Conv | ConvInt8 | ConvBinary | Load
+AnyConv: TypeAlias = Conv | ConvInt8 | ConvBinary | ConvTernary
+Op: TypeAlias = AnyConv | MaxPool | Load
 
 #: The name of each op in the file, its key "op".
 OPS: dict[str, type[Op]] = {
     "conv": Conv,
     "conv_int8": ConvInt8,
     "conv_binary": ConvBinary,
+    "conv_ternary": ConvTernary,
+    "max_pool": MaxPool,
     "load": Load,
 }
 #: The name of each step in the file, its key "step".

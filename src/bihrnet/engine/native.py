@@ -14,8 +14,10 @@ from bihrnet.engine.graph import (
     AnyConv,
     Conv,
     ConvBinary,
+    ConvTernary,
     Graph,
     Load,
+    MaxPool,
     MeanStep,
     MultiplyStep,
     Op,
@@ -70,6 +72,9 @@ class _Translation:
             added = [self.repeated(op, step) for step in op.steps]
             if isinstance(op, Load):
                 self.network.load(self.numbers[op.input], op.upsample)
+            elif isinstance(op, MaxPool):
+                number = self.numbers[op.input]
+                self.network.max_pool(number, op.kernel, op.stride, op.padding)
             else:
                 self.convolution(op)
             for step, tensor in zip(op.steps, added, strict=True):
@@ -86,6 +91,10 @@ class _Translation:
         weight = np.ascontiguousarray(self.constants[op.weight])
         if isinstance(op, ConvBinary):
             self.network.conv_binary(number, weight, *place, *result)
+            return
+        if isinstance(op, ConvTernary):
+            positive, negative = weight
+            self.network.conv_ternary(number, positive, negative, *op.padding, *result)
             return
         tensor = self.tensors[op.input]
         if op.offset is None:
@@ -116,9 +125,9 @@ class _Translation:
         return copies
 
     def channels(self, op: Op) -> int:
-        if isinstance(op, Load):
+        if isinstance(op, Load | MaxPool):
             return self.tensors[op.input].channels
-        return len(self.constants[op.weight])
+        return len(self.constants[op.mul])
 
     def step(self, step: Step, added: int) -> None:
         network = self.network

@@ -17,8 +17,10 @@ from bihrnet.engine.graph import (
     AnyConv,
     Conv,
     ConvBinary,
+    ConvTernary,
     Graph,
     Load,
+    MaxPool,
     MeanStep,
     MultiplyStep,
     Op,
@@ -33,7 +35,7 @@ from bihrnet.engine.graph import (
     Tensor,
 )
 from bihrnet.engine.model_file import ModelFile
-from bihrnet.engine.packing import unpack_bits
+from bihrnet.engine.packing import unpack_bits, unpack_ternary
 from bihrnet.engine.validation import infer_sizes
 from bihrnet.heatmap_model import ModelSpec
 
@@ -98,6 +100,8 @@ def _producer(
 ) -> Floats:
     if isinstance(op, Load):
         return upsample(values[op.input], op.upsample)
+    if isinstance(op, MaxPool):
+        return max_pool(values[op.input], op.kernel, op.stride, op.padding)
     sums = raw_sums(op, tensors[op.input], constants, values[op.input])
     return (sums.astype(np.float32) * constants[op.mul] + constants[op.add]).astype(np.float32)
 
@@ -107,12 +111,15 @@ def raw_sums(
 ) -> NDArray[np.float32] | NDArray[np.float64]:
     """The sums of a convolution before `mul` and `add`, (N, h, w, out).
 
-    Binary and int8 sums are exact integers (held as floats, wide enough for them).
+    Sums of bits and bytes are exact integers (held as floats, wide enough for them).
     """
     weight = constants[op.weight]
     if isinstance(op, ConvBinary):
         w = 1 - 2 * unpack_bits(weight, tensor.channels).astype(np.float32)
         return convolve(1 - 2 * x.astype(np.float32), w, op.stride, op.padding)
+    if isinstance(op, ConvTernary):
+        w = unpack_ternary(weight, tensor.channels).astype(np.float32)
+        return convolve(x - np.float32(tensor.zero_point), w, op.stride, op.padding)
     offset = tensor.zero_point if op.offset is None else constants[op.offset]
     if isinstance(op, Conv):
         return convolve(x - np.float32(offset), weight.astype(np.float32), op.stride, op.padding)
@@ -134,6 +141,14 @@ def convolve(x: Array, weight: Array, stride: int, padding: tuple[int, int]) -> 
             tap = padded[:, i : i + stride * height : stride, j : j + stride * width : stride]
             sums += tap[:, :height, :width] @ weight[:, i, j].T
     return sums
+
+
+def max_pool(x: Array, kernel: int, stride: int, padding: int) -> Array:
+    """Largest values of square windows of (N, h, w, channels)."""
+    around = (padding, padding)
+    padded = np.pad(x, ((0, 0), around, around, (0, 0)), constant_values=-np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (kernel, kernel), axis=(1, 2))
+    return windows[:, ::stride, ::stride].max(axis=(-2, -1))
 
 
 def upsample(x: Array, factor: int) -> Array:

@@ -14,8 +14,10 @@ from bihrnet.engine.graph import (
     Conv,
     ConvBinary,
     ConvInt8,
+    ConvTernary,
     Graph,
     Load,
+    MaxPool,
     MeanStep,
     MultiplyStep,
     Op,
@@ -48,11 +50,17 @@ MAX_GRAPH_BYTES = 1 << 33
 Constants = Mapping[str, NDArray[Any]]
 Size = tuple[int, int]
 _F32 = (np.dtype(np.float32),)
-_CONV_READS = {Conv: "f32", ConvInt8: "u8", ConvBinary: "bits"}
+_CONV_READS = {
+    Conv: ("f32",),
+    ConvInt8: ("u8",),
+    ConvBinary: ("bits",),
+    ConvTernary: ("f32", "u8"),
+}
 _WEIGHTS = {
     Conv: (np.dtype(np.float32), np.dtype(np.float16)),
     ConvInt8: (np.dtype(np.int8),),
     ConvBinary: (np.dtype(np.uint64),),
+    ConvTernary: (np.dtype(np.uint64),),
 }
 
 
@@ -94,7 +102,7 @@ class _Walk:
             self.where = f"op {number} ({op.name[:80]!r})"
             for name in op_reads(op):
                 self.check_complete(name)
-            size, channels = self.check_load(op) if isinstance(op, Load) else self.check_conv(op)
+            size, channels = self.check_op(op)
             self.check_steps(op, size, channels)
         self.where = "the graph"
         self.check_use()
@@ -174,40 +182,66 @@ class _Walk:
                 self.refuse(f"constant {name[:80]!r} holds values that are not finite numbers")
         return found
 
+    def check_op(self, op: Op) -> tuple[Size, int]:
+        """Size and channels of its value."""
+        if isinstance(op, Load):
+            return self.check_load(op)
+        return self.check_pool(op) if isinstance(op, MaxPool) else self.check_conv(op)
+
     def check_conv(self, op: AnyConv) -> tuple[Size, int]:
         data = self.tensor(op.input)
-        kind = type(op)
         is_image = data.name == self.graph.input
-        if not (data.type == _CONV_READS[kind] or (is_image and kind is Conv)):
+        if not (data.type in _CONV_READS[type(op)] or (is_image and isinstance(op, Conv))):
             self.refuse(f"it cannot read tensor {op.input[:80]!r} of type {data.type}")
-        depth = packed_words(data.channels) if kind is ConvBinary else data.channels
-        weight = self.constant(op.weight, _WEIGHTS[kind], (None, None, None, depth))
-        channels, rows, columns = weight.shape[:3]
-        if channels > MAX_CHANNELS or max(rows, columns) > MAX_KERNEL:
-            self.refuse(f"its weight {list(weight.shape)} is out of range")
-        if rows * columns * data.channels > MAX_TERMS:
-            self.refuse(f"its sums have more than {MAX_TERMS} terms")
-        if kind is ConvBinary and not pad_bits_are_zero(weight, data.channels):
-            self.refuse(f"constant {op.weight[:80]!r} has pad bits that are not zero")
-        if kind is ConvInt8 and (weight == -128).any():
-            self.refuse(f"constant {op.weight[:80]!r} holds -128")
-        if not isinstance(op, ConvBinary):
+        weight = self.check_weight(op, data.channels)
+        channels, rows, columns = weight.shape[-4:-1]
+        if isinstance(op, Conv | ConvInt8):
             if (op.offset is not None) != is_image:
                 self.refuse("an offset belongs to the image, and to nothing else")
             if op.offset is not None:
                 self.constant(op.offset, _F32, (data.channels,))
         for name in (op.mul, op.add):
             self.constant(name, _F32, (channels,))
-        return self.conv_size(op, self.sizes[op.input], (rows, columns)), channels
+        return self.window_size(op.input, (rows, columns), op.stride, op.padding), channels
 
-    def conv_size(self, op: AnyConv, size: Size, kernel: Size) -> Size:
-        if not 1 <= op.stride <= MAX_STRIDE:
-            self.refuse(f"stride {op.stride} is out of range")
-        if any(not 0 <= pad < side for pad, side in zip(op.padding, kernel, strict=True)):
-            self.refuse(f"padding {list(op.padding)} is not within its kernel {list(kernel)}")
+    def check_weight(self, op: AnyConv, channels: int) -> NDArray[Any]:
+        """The weight of a convolution over so many channels."""
+        kind = type(op)
+        packed = kind in (ConvBinary, ConvTernary)
+        planes = (2,) if kind is ConvTernary else ()
+        shape = (*planes, None, None, None, packed_words(channels) if packed else channels)
+        weight = self.constant(op.weight, _WEIGHTS[kind], shape)
+        outputs, rows, columns = weight.shape[-4:-1]
+        if outputs > MAX_CHANNELS or max(rows, columns) > MAX_KERNEL:
+            self.refuse(f"its weight {list(weight.shape)} is out of range")
+        if rows * columns * channels > MAX_TERMS:
+            self.refuse(f"its sums have more than {MAX_TERMS} terms")
+        if packed and not pad_bits_are_zero(weight, channels):
+            self.refuse(f"constant {op.weight[:80]!r} has pad bits that are not zero")
+        if kind is ConvTernary and (weight[0] & weight[1]).any():
+            self.refuse(f"constant {op.weight[:80]!r} holds weights that are both +1 and -1")
+        if kind is ConvInt8 and (weight == -128).any():
+            self.refuse(f"constant {op.weight[:80]!r} holds -128")
+        return weight
+
+    def check_pool(self, op: MaxPool) -> tuple[Size, int]:
+        data = self.tensor(op.input)
+        if data.type != "f32":
+            self.refuse(f"it cannot pool tensor {op.input[:80]!r} of type {data.type}")
+        if not 1 <= op.kernel <= MAX_KERNEL:
+            self.refuse(f"a window of {op.kernel} pixels is out of range")
+        window, padding = (op.kernel, op.kernel), (op.padding, op.padding)
+        return self.window_size(op.input, window, op.stride, padding), data.channels
+
+    def window_size(self, name: str, kernel: Size, stride: int, padding: Size) -> Size:
+        """Size of what windows over a tensor give."""
+        if not 1 <= stride <= MAX_STRIDE:
+            self.refuse(f"stride {stride} is out of range")
+        if any(not 0 <= pad < side for pad, side in zip(padding, kernel, strict=True)):
+            self.refuse(f"padding {list(padding)} is not within its kernel {list(kernel)}")
         height, width = (
-            (side + 2 * pad - taps) // op.stride + 1
-            for side, pad, taps in zip(size, op.padding, kernel, strict=True)
+            (side + 2 * pad - taps) // stride + 1
+            for side, pad, taps in zip(self.sizes[name], padding, kernel, strict=True)
         )
         if height < 1 or width < 1:
             self.refuse("its kernel is larger than its input")

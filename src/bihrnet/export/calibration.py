@@ -26,7 +26,7 @@ def calibrate(
     spec: ModelSpec,
     crops: NDArray[np.uint8],
 ) -> dict[int, tuple[float, int]]:
-    """Quantisation of the input of every real-valued convolution over an image.
+    """Quantisation of the input of every real-valued or ternary convolution over an image.
 
     Args:
         traced: the network.
@@ -77,13 +77,17 @@ def _squared_error(samples: NDArray[np.float32], inverse_scale: float, zero_poin
 
 
 def _quantised_inputs(layers: Sequence[AnyLayer]) -> set[int]:
-    """Layers that real-valued convolutions over an image read; those of one pixel are too small."""
+    """Layers that real-valued and ternary convolutions read, but for those of one pixel, which are
+    too small.
+    """
     one_pixel: set[int] = set()
     for index, layer in enumerate(layers):
         if isinstance(layer, Mean) or (layer.inputs and one_pixel.issuperset(layer.inputs)):
             one_pixel.add(index)
     inputs = {
-        layer.inputs[0] for layer in layers if isinstance(layer, Convolution) and not layer.binary
+        layer.inputs[0]
+        for layer in layers
+        if isinstance(layer, Convolution) and layer.kind != "binary"
     }
     return {index for index in inputs - one_pixel if not isinstance(layers[index], Image)}
 

@@ -20,6 +20,7 @@ from bihrnet.engine.graph import (
     Conv,
     ConvBinary,
     ConvInt8,
+    ConvTernary,
     Graph,
     MultiplyStep,
     PreluStep,
@@ -29,6 +30,8 @@ from bihrnet.engine.graph import (
     SigmoidStep,
     Step,
 )
+from bihrnet.engine.graph import MaxPool as MaxPoolOp
+from bihrnet.engine.packing import pack_ternary
 from bihrnet.errors import BihrnetError
 from bihrnet.export.builder import IMAGE, GraphBuilder
 from bihrnet.export.chains import Lazy, Value
@@ -49,6 +52,7 @@ from bihrnet.export.layers import (
     GroupMean,
     Image,
     Layer,
+    MaxPool,
     Mean,
     Multiply,
     Permute,
@@ -74,8 +78,8 @@ def fuse(
 
     Args:
         layers: in order; the first is the image, the last the output.
-        quantisation: a real-valued convolution runs in 8 bits where this holds its input, or where
-            it reads the image and this is given at all. All others run in float32.
+        quantisation: a real-valued or ternary convolution reads 8 bits where this holds its input,
+            or where it reads the image and this is given at all. All others read float32.
 
     Raises:
         BihrnetError: a combination that the engine cannot express; the sentence names the layer.
@@ -156,7 +160,7 @@ class _Fusion:
             _refuse(layer, f"is a convolution in {layer.groups} groups")
         weight = layer.weight[self.orders[index]][..., self.orders[layer.inputs[0]]]
         mul, add = layer.mul[self.orders[index]], layer.add[self.orders[index]]
-        make = self.binary if layer.binary else self.real
+        make = {"binary": self.binary, "ternary": self.ternary, "real": self.real}[layer.kind]
         self.folded.add(index)
         return Lazy.of(make(layer, weight, mul, add))
 
@@ -167,6 +171,19 @@ class _Fusion:
             _refuse(layer, "is a binary convolution of something that is no sign")
         tensor, flip = self.signs[layer.inputs[0]]
         return self.start(ConvBinary, layer, tensor, pack_weight(weight, flip), mul, add)
+
+    def ternary(
+        self, layer: Convolution, weight: NDArray[np.float32], mul: Floats, add: Floats
+    ) -> Value:
+        if layer.stride != 1:
+            _refuse(layer, f"is a ternary convolution of stride {layer.stride}")
+        value = self.computed(layer.inputs[0])
+        steps = None if self.quantisation is None else self.quantisation.get(layer.inputs[0])
+        if steps is None:
+            tensor = self.builder.store(value)
+        else:
+            tensor, mul = self.builder.quantise(value, *steps), mul / steps[0]
+        return self.start(ConvTernary, layer, tensor, pack_ternary(weight), mul, add)
 
     def real(
         self, layer: Convolution, weight: NDArray[np.float32], mul: Floats, add: Floats
@@ -203,6 +220,8 @@ class _Fusion:
         add: Floats,
         **fields: Any,
     ) -> Value:
+        if kind is not ConvTernary:
+            fields["stride"] = layer.stride
         return self.builder.start(
             kind,
             layer.name,
@@ -211,10 +230,22 @@ class _Fusion:
             mul=mul,
             add=add,
             weight=self.builder.constant(weight),
-            stride=layer.stride,
             padding=layer.padding,
             **fields,
         )
+
+    def max_pool(self, index: int, layer: MaxPool) -> Lazy:
+        tensor = self.builder.store(self.computed(layer.inputs[0]))
+        value = self.builder.start(
+            MaxPoolOp,
+            layer.name,
+            tensor,
+            layer.channels,
+            kernel=layer.kernel,
+            stride=layer.stride,
+            padding=layer.padding,
+        )
+        return Lazy.of(value)
 
     def affine(self, index: int, layer: Affine) -> Lazy:
         source = layer.inputs[0]
@@ -339,6 +370,7 @@ class _Fusion:
 _HANDLERS: dict[type[Layer], Callable[[_Fusion, int, Any], Lazy]] = {
     Image: _Fusion.image,
     Convolution: _Fusion.convolution,
+    MaxPool: _Fusion.max_pool,
     Affine: _Fusion.affine,
     Relu: _Fusion.relu,
     Prelu: _Fusion.prelu,

@@ -8,12 +8,13 @@ channels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+ConvolutionKind = Literal["real", "binary", "ternary"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +39,11 @@ class Image(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution(Layer):
-    """Real-valued or binary convolution, zero padding.
+    """Real-valued, binary or ternary convolution, zero padding.
 
     `weight` is float32 (out, kernel height, kernel width, in / groups); binary: latent weights, of
-    which the sign counts. `mul` and `add`, float64 (out,), follow the sum: a binary convolution's
-    scaling factor, a bias.
+    which the sign counts; ternary: -1, 0 and +1. `mul` and `add`, float64 (out,), follow the sum: a
+    binary convolution's scaling factor, a bias.
     """
 
     weight: NDArray[np.float32]
@@ -50,8 +51,22 @@ class Convolution(Layer):
     add: Floats
     stride: int
     padding: tuple[int, int]
-    binary: bool
+    kind: ConvolutionKind = "real"
     groups: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicConvolution(Layer):
+    """Sum of real-valued convolutions of the first value, each times a number of the second.
+
+    The second value has one pixel and a channel for each kernel; `weight` is float32 (kernels, out,
+    kernel height, kernel width, in / groups). Zero padding, no bias.
+    """
+
+    weight: NDArray[np.float32]
+    stride: int
+    padding: tuple[int, int]
+    groups: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +88,24 @@ class MaxPool(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FractionalMaxPool(Layer):
+    """Largest values of regular 2x2 squares, floor(ratio * side) of them along each side.
+
+    Number i starts at pixel floor((i + 0.5) / ratio - 0.5).
+    """
+
+    ratio: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class AveragePool(Layer):
-    """Mean of every square of `factor` x `factor` pixels."""
+    """Mean of every square of `factor` x `factor` pixels.
+
+    `cut`: squares may reach over the last row and column; then they are cut.
+    """
 
     factor: int
+    cut: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +139,21 @@ class Sigmoid(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HardSigmoid(Layer):
+    """min(max(x + 3, 0), 6) / 6."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardSwish(Layer):
+    """x * hard sigmoid of x."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpatialSoftmax(Layer):
+    """Softmax over the pixels of each channel, times their number: the mean is 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sign(Layer):
     """-1 where x < 0, else +1."""
 
@@ -121,7 +165,7 @@ class Sum(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Multiply(Layer):
-    """The first value times the second, which has one pixel or as many as the first."""
+    """The first value times the second, which has the first's pixels and channels, or one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,10 +181,23 @@ class Upsample(Layer):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Crop(Layer):
+    """The value without its last `rows` rows and `columns` columns."""
+
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class BilinearUpsample(Layer):
     """Bilinear; the centres of the corner pixels stay where they are."""
 
     factor: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BilinearResize(Layer):
+    """The first value to the size of the second; corner pixels as in `BilinearUpsample`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +218,16 @@ class Permute(Layer):
 
     order: tuple[int, ...]
 
+    @property
+    def turns(self) -> int | None:
+        """How many equal ranges of channels give one channel in turn; None of other orders."""
+        order = np.array(self.order)
+        stride = int(order[1]) if len(order) > 1 and order[1] else len(order)
+        if len(order) % stride:
+            return None
+        in_turn = np.arange(len(order)).reshape(-1, stride).T.ravel()
+        return len(order) // stride if np.array_equal(order, in_turn) else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat(Layer):
@@ -179,20 +246,27 @@ class GroupMean(Layer):
 AnyLayer: TypeAlias = (
     Image
     | Convolution
+    | DynamicConvolution
     | Deconvolution
     | MaxPool
+    | FractionalMaxPool
     | AveragePool
     | Affine
     | Relu
     | Relu6
     | Prelu
     | Sigmoid
+    | HardSigmoid
+    | HardSwish
+    | SpatialSoftmax
     | Sign
     | Sum
     | Multiply
     | Mean
     | Upsample
+    | Crop
     | BilinearUpsample
+    | BilinearResize
     | Slice
     | Concat
     | Permute

@@ -19,12 +19,18 @@ from bihrnet.export.layers import (
     Affine,
     AnyLayer,
     AveragePool,
+    BilinearResize,
     BilinearUpsample,
     Concat,
     Convolution,
+    Crop,
     Deconvolution,
+    DynamicConvolution,
     Floats,
+    FractionalMaxPool,
     GroupMean,
+    HardSigmoid,
+    HardSwish,
     Image,
     Layer,
     MaxPool,
@@ -38,6 +44,7 @@ from bihrnet.export.layers import (
     Sigmoid,
     Sign,
     Slice,
+    SpatialSoftmax,
     Sum,
     Upsample,
 )
@@ -55,7 +62,8 @@ def write_onnx(session: TorchSession, path: str | Path) -> None:
 
     The image is normalised RGB, float32; the file's metadata holds mean and standard deviation (of
     values 0..1), name and skeleton. It takes any batch, and any height and width that are multiples
-    of 32.
+    of 32; where the network crops, only those that divide by 32 to odd numbers where the session's
+    size does.
 
     Raises:
         BihrnetError: a layer is unknown, onnx is missing, or the file cannot be written.
@@ -167,7 +175,7 @@ class _Writer:
     def convolution(self, index: int, layer: Convolution) -> _Value:
         source = self.name(layer.inputs[0])
         weight = layer.weight.transpose(0, 3, 1, 2).astype(np.float64)
-        if layer.binary:
+        if layer.kind == "binary":
             weight = np.where(weight < 0, -1.0, 1.0)
 
         def emit(mul: Floats, add: Floats) -> str:
@@ -178,6 +186,23 @@ class _Writer:
         value = _Value(emit, layer.channels)
         value.mul, value.add = layer.mul, layer.add
         return value
+
+    def dynamic_convolution(self, index: int, layer: DynamicConvolution) -> _Value:
+        """One convolution for each kernel, so that no shape depends on the batch."""
+        source, attention = (self.name(given) for given in layer.inputs)
+        sizes = {"strides": [layer.stride] * 2, "pads": [*layer.padding] * 2}
+
+        def emit(mul: Floats, add: Floats) -> str:
+            terms = []
+            for kernel, weight in enumerate(layer.weight.transpose(0, 1, 4, 2, 3)):
+                scaled = self.constant(weight * mul.reshape(-1, 1, 1, 1))
+                term = self.node("Conv", layer, [source, scaled], group=layer.groups, **sizes)
+                number = self.channels(layer, attention, kernel, kernel + 1)
+                terms.append(self.node("Mul", layer, [term, number]))
+            bias = self.constant(add.reshape(1, -1, 1, 1))
+            return self.node("Sum", layer, [*terms, bias])
+
+        return _Value(emit, layer.channels)
 
     def deconvolution(self, index: int, layer: Deconvolution) -> _Value:
         source = self.name(layer.inputs[0])
@@ -213,6 +238,14 @@ class _Writer:
         how = {"coordinate_transformation_mode": "align_corners"}
         return self.resize(layer, layer.factor, mode="linear", **how)
 
+    def bilinear_resize(self, index: int, layer: BilinearResize) -> _Value:
+        source, like = (self.name(given) for given in layer.inputs)
+        keep = self.node("Shape", layer, [source], end=2)
+        sides = self.node("Shape", layer, [like], start=2)
+        sizes = self.node("Concat", layer, [keep, sides], axis=0)
+        how = {"coordinate_transformation_mode": "align_corners", "mode": "linear"}
+        return self.made(layer, self.node("Resize", layer, [source, "", "", sizes], **how))
+
     def resize(self, layer: Layer, factor: int, **how: Any) -> _Value:
         scales = self.constant(np.array([1.0, 1.0, factor, factor]))
         inputs = [self.name(layer.inputs[0]), "", scales]
@@ -223,13 +256,55 @@ class _Writer:
         attributes = {name: [side] * 2 for name, side in sides.items()}
         return self.simple("MaxPool", layer, pads=[layer.padding] * 4, **attributes)
 
+    def fractional_max_pool(self, index: int, layer: FractionalMaxPool) -> _Value:
+        """All squares, as many as pixels; then the nearest of those that count."""
+        sides = {"kernel_shape": [2, 2], "strides": [1, 1], "pads": [0, 0, 1, 1]}
+        squares = self.node("MaxPool", layer, [self.name(layer.inputs[0])], **sides)
+        scales = self.constant(np.array([1.0, 1.0, layer.ratio, layer.ratio]))
+        how = {"coordinate_transformation_mode": "half_pixel", "nearest_mode": "floor"}
+        chosen = self.node("Resize", layer, [squares, "", scales], mode="nearest", **how)
+        return self.made(layer, chosen)
+
     def average_pool(self, index: int, layer: AveragePool) -> _Value:
-        sides = [layer.factor] * 2
-        return self.simple("AveragePool", layer, kernel_shape=sides, strides=sides)
+        sides = {"kernel_shape": [layer.factor] * 2, "strides": [layer.factor] * 2}
+        return self.simple("AveragePool", layer, ceil_mode=int(layer.cut), **sides)
+
+    def spatial_softmax(self, index: int, layer: SpatialSoftmax) -> _Value:
+        """Spelt out, as a Softmax over two axes would have to be reshaped there and back."""
+        (source,) = (self.name(given) for given in layer.inputs)
+        peak = self.node("GlobalMaxPool", layer, [source])
+        powers = self.node("Exp", layer, [self.node("Sub", layer, [source, peak])])
+        mean = self.node("GlobalAveragePool", layer, [powers])
+        return self.made(layer, self.node("Div", layer, [powers, mean]))
 
     def slice(self, index: int, layer: Slice) -> _Value:
-        ends = (layer.start, layer.start + layer.channels)
-        return self.simple("Slice", layer, *(np.array([n]) for n in (*ends, 1)))
+        start = layer.start
+        source = self.name(layer.inputs[0])
+        return self.made(layer, self.channels(layer, source, start, start + layer.channels))
+
+    def channels(self, layer: Layer, source: str, start: int, stop: int) -> str:
+        """A range of a value's channels."""
+        ends = (self.constant(np.array([number])) for number in (start, stop, 1))
+        return self.node("Slice", layer, [source, *ends])
+
+    def crop(self, index: int, layer: Crop) -> _Value:
+        cuts = [(axis, -cut) for axis, cut in ((2, layer.rows), (3, layer.columns)) if cut]
+        axes, ends = np.array(cuts).T
+        return self.simple("Slice", layer, np.zeros_like(ends), ends, axes)
+
+    def permute(self, index: int, layer: Permute) -> _Value:
+        """Reshape, Transpose, Reshape where it will do: runtimes know it for a shuffle.
+
+        OpenVINO takes blocked memory apart for a Gather of channels, and all after it suffers.
+        """
+        if layer.turns is None:
+            return self.simple("Gather", layer, np.array(layer.order), axis=1)
+        source = self.name(layer.inputs[0])
+        ranges = self.constant(np.array([0, layer.turns, layer.channels // layer.turns, -1]))
+        parts = self.node("Reshape", layer, [source, ranges])
+        turned = self.node("Transpose", layer, [parts], perm=[0, 2, 1, 3])
+        shape = self.node("Shape", layer, [source])
+        return self.made(layer, self.node("Reshape", layer, [turned, shape]))
 
     def repeat(self, index: int, layer: Repeat) -> _Value:
         return self.simple("Gather", layer, np.arange(layer.channels) // layer.factor, axis=1)
@@ -242,23 +317,30 @@ class _Writer:
 _HANDLERS: dict[type[Layer], Callable[[_Writer, int, Any], _Value]] = {
     Image: _Writer.image,
     Convolution: _Writer.convolution,
+    DynamicConvolution: _Writer.dynamic_convolution,
     Deconvolution: _Writer.deconvolution,
     MaxPool: _Writer.max_pool,
+    FractionalMaxPool: _Writer.fractional_max_pool,
     AveragePool: _Writer.average_pool,
     Affine: _Writer.affine,
     Relu: lambda writer, _, layer: writer.simple("Relu", layer),
     Relu6: lambda writer, _, layer: writer.simple("Clip", layer, np.array(0.0), np.array(6.0)),
     Prelu: lambda writer, _, layer: writer.simple("PRelu", layer, layer.slope.reshape(-1, 1, 1)),
     Sigmoid: lambda writer, _, layer: writer.simple("Sigmoid", layer),
+    HardSigmoid: lambda writer, _, layer: writer.simple("HardSigmoid", layer, alpha=1 / 6),
+    HardSwish: lambda writer, _, layer: writer.simple("HardSwish", layer),
+    SpatialSoftmax: _Writer.spatial_softmax,
     Sign: _Writer.sign,
     Sum: lambda writer, _, layer: writer.simple("Add", layer),
     Multiply: lambda writer, _, layer: writer.simple("Mul", layer),
     Mean: lambda writer, _, layer: writer.simple("GlobalAveragePool", layer),
     Upsample: _Writer.upsample,
+    Crop: _Writer.crop,
     BilinearUpsample: _Writer.bilinear_upsample,
+    BilinearResize: _Writer.bilinear_resize,
     Slice: _Writer.slice,
     Concat: lambda writer, _, layer: writer.simple("Concat", layer, axis=1),
-    Permute: lambda writer, _, layer: writer.simple("Gather", layer, np.array(layer.order), axis=1),
+    Permute: _Writer.permute,
     Repeat: _Writer.repeat,
     GroupMean: _Writer.group_mean,
 }

@@ -26,6 +26,7 @@ from bihrnet.export.layers import (
     GroupMean,
     Image,
     Layer,
+    MaxPool,
     Mean,
     Multiply,
     Permute,
@@ -40,8 +41,9 @@ from bihrnet.export.layers import (
 from bihrnet.export.trace import trace, trace_layers
 from bihrnet.nn.session import TorchSession
 
-#: With fewer input channels OpenVINO 2026.4 computes wrong sums (found by comparison with torch).
-MIN_CHANNELS = 8
+#: Where input channels are no multiple of this, the sums of OpenVINO 2026.4 differ from torch's, so
+#: these layers, few and narrow, are real-valued convolutions of -1 and +1.
+CHANNELS = 8
 
 
 def write_openvino(session: TorchSession, path: str | Path) -> None:
@@ -50,8 +52,7 @@ def write_openvino(session: TorchSession, path: str | Path) -> None:
     Input (1, 3, h, w), normalised RGB; output (1, K, h / 4, w / 4); size of `session.spec`.
 
     Raises:
-        BihrnetError: the network has a layer that has no counterpart here, or binary convolutions
-            of fewer than `MIN_CHANNELS` channels.
+        BihrnetError: the network has a layer that has no counterpart here.
     """
     size = session.spec.input_size
     layers, _ = trace_layers(trace(session.module, size))
@@ -97,29 +98,37 @@ class _Translation:
         return _plain(self.image, 3)
 
     def convolution(self, index: int, layer: Convolution) -> Any:
-        source = layer.inputs[0]
         steps, pads = [layer.stride] * 2, list(layer.padding)
-        weight = layer.weight.transpose(0, 3, 1, 2)
-        if not layer.binary:
-            filters = ops.constant(np.ascontiguousarray(weight))
-            node = ops.convolution(self.node(source), filters, steps, pads, pads, [1, 1])
+        window = (steps, pads, pads, [1, 1])
+        if layer.kind == "binary":
+            node = self.binary_convolution(layer, window)
         else:
-            if source not in self.flips:
-                raise BihrnetError(f"layer {layer.name} is binary, but its input is no sign")
-            if weight.shape[1] < MIN_CHANNELS:
-                raise BihrnetError(
-                    f"layer {layer.name} has {weight.shape[1]} input channels; OpenVINO's "
-                    f"BinaryConvolution is right for {MIN_CHANNELS} and more only"
-                )
-            positive = (weight >= 0) ^ self.flips[source][:, None, None]
-            # Bits of u1 constants are stored little end first; a padding of 0 adds nothing.
-            bits = ov.Tensor(ov.Type.u1, ov.Shape(positive.shape))
-            bits.data[:] = np.packbits(positive.ravel(), bitorder="little")
-            filters = ov.op.Constant(bits)
-            node = ops.binary_convolution(
-                self.values[source][0], filters, steps, pads, pads, [1, 1], "xnor-popcount", 0.0
-            )
+            filters = np.ascontiguousarray(layer.weight.transpose(0, 3, 1, 2))
+            node = ops.convolution(self.node(layer.inputs[0]), ops.constant(filters), *window)
         return node, layer.mul, layer.add
+
+    def binary_convolution(self, layer: Convolution, window: tuple[list[int], ...]) -> Any:
+        source = layer.inputs[0]
+        if source not in self.flips:
+            raise BihrnetError(f"layer {layer.name} is binary, but its input is no sign")
+        weight = layer.weight.transpose(0, 3, 1, 2)
+        if weight.shape[1] % CHANNELS:
+            value = self.node(self.layers[source].inputs[0])
+            zero, plus, minus = (ops.constant(np.float32(number)) for number in (0, 1, -1))
+            signs = ops.select(ops.greater_equal(value, zero), plus, minus)
+            filters = ops.constant(np.where(weight < 0, -1, 1).astype(np.float32))
+            return ops.convolution(signs, filters, *window)
+        positive = (weight >= 0) ^ self.flips[source][:, None, None]
+        # Bits of u1 constants are stored little end first; a padding of 0 adds nothing.
+        bits = ov.Tensor(ov.Type.u1, ov.Shape(positive.shape))
+        bits.data[:] = np.packbits(positive.ravel(), bitorder="little")
+        node, _, _ = self.values[source]
+        return ops.binary_convolution(node, ov.op.Constant(bits), *window, "xnor-popcount", 0.0)
+
+    def max_pool(self, index: int, layer: MaxPool) -> Any:
+        steps, pads, window = ([n] * 2 for n in (layer.stride, layer.padding, layer.kernel))
+        pooled = ops.max_pool(*self.inputs(layer), steps, [1, 1], pads, pads, window)
+        return _plain(pooled.output(0), layer.channels)
 
     def affine(self, index: int, layer: Affine) -> Any:
         node, mul, add = self.values[layer.inputs[0]]
@@ -196,6 +205,7 @@ def _per_channel(values: NDArray[Any]) -> Any:
 _HANDLERS: dict[type[Layer], Callable[[_Translation, int, Any], Any]] = {
     Image: _Translation.read_image,
     Convolution: _Translation.convolution,
+    MaxPool: _Translation.max_pool,
     Affine: _Translation.affine,
     Relu: _Translation.relu,
     Prelu: _Translation.prelu,

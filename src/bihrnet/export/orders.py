@@ -105,7 +105,6 @@ def _as_convolution(layer: GroupMean | Repeat, inputs: int) -> Convolution:
         add=np.zeros(layer.channels),
         stride=1,
         padding=(0, 0),
-        binary=False,
     )
 
 

@@ -17,12 +17,19 @@ from bihrnet.export.layers import (
     Affine,
     AnyLayer,
     AveragePool,
+    BilinearResize,
     BilinearUpsample,
     Concat,
     Convolution,
+    ConvolutionKind,
+    Crop,
     Deconvolution,
+    DynamicConvolution,
     Floats,
+    FractionalMaxPool,
     GroupMean,
+    HardSigmoid,
+    HardSwish,
     Image,
     MaxPool,
     Mean,
@@ -35,12 +42,18 @@ from bihrnet.export.layers import (
     Sigmoid,
     Sign,
     Slice,
+    SpatialSoftmax,
     Sum,
     Upsample,
 )
 from bihrnet.nn.bihrnet_blocks import Shuffle
 from bihrnet.nn.binarise import Sign as SignModule
 from bihrnet.nn.binary import BinaryConv2d, ChannelShortcut, Shift
+from bihrnet.nn.context import SpatialSoftmax as SpatialSoftmaxModule
+from bihrnet.nn.dynamic_conv import AggregatedConv2d
+from bihrnet.nn.ghost import EnlargeTo
+from bihrnet.nn.lbrn_blocks import TernaryConv2d
+from bihrnet.nn.lbrn_pyramid import enlarge_to, fractional_max_pool
 from bihrnet.nn.lite_hrnet_blocks import Interleave
 from bihrnet.nn.prelu import PReLU
 
@@ -53,7 +66,19 @@ class LayerTracer(fx.Tracer):
         return isinstance(m, _LEAVES) or super().is_leaf_module(m, module_qualified_name)
 
 
-_LEAVES = (BinaryConv2d, SignModule, Shift, ChannelShortcut, Shuffle, Interleave, PReLU)
+_LEAVES = (
+    BinaryConv2d,
+    AggregatedConv2d,
+    SignModule,
+    SpatialSoftmaxModule,
+    Shift,
+    ChannelShortcut,
+    Shuffle,
+    Interleave,
+    EnlargeTo,
+    PReLU,
+    TernaryConv2d,
+)
 
 
 def trace(module: nn.Module, size: tuple[int, int]) -> fx.GraphModule:
@@ -105,7 +130,9 @@ class _Reader:
     def refuse(self, node: fx.Node, what: str) -> NoReturn:
         raise BihrnetError(f"layer {_name(node)} ({what}) is not known to the exporters of bihrnet")
 
-    def emit(self, node: fx.Node, kind: type[Any], inputs: tuple[int, ...], **fields: Any) -> None:
+    def emit(
+        self, node: fx.Node, kind: type[Any], inputs: tuple[int, ...], /, **fields: Any
+    ) -> None:
         self.values[node] = len(self.layers)
         channels = shape(node)[1]
         self.layers.append(kind(name=_name(node), inputs=inputs, channels=channels, **fields))
@@ -117,29 +144,55 @@ class _Reader:
         """The node's value is its input's."""
         self.values[node] = self.input(node)
 
-    def unary(self, node: fx.Node, kind: type[Any], **fields: Any) -> None:
+    def unary(self, node: fx.Node, kind: type[Any], /, **fields: Any) -> None:
         self.emit(node, kind, (self.input(node),), **fields)
 
     def convolution(self, node: fx.Node, module: nn.Conv2d) -> None:
         plain = module.dilation == (1, 1) and module.padding_mode == "zeros"
         if not plain or isinstance(module.padding, str) or len(set(module.stride)) > 1:
             self.refuse(node, "Conv2d with dilation, other padding or uneven stride")
-        binary = isinstance(module, BinaryConv2d)
-        weight = _array(module.weight)
-        channels = len(weight)
-        scale = np.abs(weight.astype(np.float64)).mean(axis=(1, 2, 3))
-        bias = np.zeros(channels) if module.bias is None else _float64(module.bias)
+        kind: ConvolutionKind = "binary" if isinstance(module, BinaryConv2d) else "real"
+        place = {"stride": module.stride[0], "padding": module.padding, "groups": module.groups}
+        self.convolve(node, module.weight, module.bias, kind=kind, **place)
+
+    def ternary(self, node: fx.Node, module: TernaryConv2d) -> None:
+        place = {"stride": module.stride, "padding": (module.padding, module.padding)}
+        self.convolve(node, module.weight, None, kind="ternary", **place)
+
+    def linear(self, node: fx.Node, module: nn.Linear) -> None:
+        """A 1x1 convolution of a value of one pixel."""
+        if not _one_pixel(node.args[0]):
+            self.refuse(node, "Linear over more than one pixel")
+        weight = module.weight[:, :, None, None]
+        self.convolve(node, weight, module.bias, kind="real", stride=1, padding=(0, 0))
+
+    def convolve(
+        self,
+        node: fx.Node,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        *,
+        kind: ConvolutionKind,
+        **place: Any,
+    ) -> None:
+        array = _array(weight)
+        scale = np.abs(array.astype(np.float64)).mean(axis=(1, 2, 3))
         self.unary(
             node,
             Convolution,
-            weight=np.ascontiguousarray(weight.transpose(0, 2, 3, 1)),
-            mul=scale if binary else np.ones(channels),
-            add=bias,
-            stride=module.stride[0],
-            padding=module.padding,
-            binary=binary,
-            groups=module.groups,
+            weight=np.ascontiguousarray(array.transpose(0, 2, 3, 1)),
+            mul=scale if kind == "binary" else np.ones_like(scale),
+            add=np.zeros_like(scale) if bias is None else _float64(bias),
+            kind=kind,
+            **place,
         )
+
+    def aggregated_convolution(self, node: fx.Node, module: AggregatedConv2d) -> None:
+        kernels = _array(module.weight).reshape(module.kernels, -1, *module.weight.shape[1:])
+        weight = np.ascontiguousarray(kernels.transpose(0, 1, 3, 4, 2))
+        inputs = (self.input(node, 0), self.input(node, 1))
+        place = {"stride": module.stride, "padding": (module.padding, module.padding)}
+        self.emit(node, DynamicConvolution, inputs, weight=weight, groups=module.groups, **place)
 
     def deconvolution(self, node: fx.Node, module: nn.ConvTranspose2d) -> None:
         plain = module.groups == 1 and module.dilation == (1, 1) and module.bias is None
@@ -154,28 +207,20 @@ class _Reader:
             self.refuse(node, "MaxPool2d with dilation, ceil_mode or uneven sides")
         self.unary(node, MaxPool, kernel=sides[0], stride=sides[1], padding=sides[2])
 
+    def fractional_max_pool(self, node: fx.Node) -> None:
+        _, ratio, training = node.args
+        if training:
+            self.refuse(node, "fractional max-pooling in training mode")
+        self.unary(node, FractionalMaxPool, ratio=ratio)
+
     def average_pool(self, node: fx.Node, module: nn.AvgPool2d) -> None:
         factor = module.kernel_size
         tiles = module.stride == factor and module.padding == 0 and module.divisor_override is None
-        if not tiles or type(factor) is not int or any(n % factor for n in shape(node.args[0])[2:]):
+        if not tiles or type(factor) is not int:
             self.refuse(node, "AvgPool2d of anything but squares side by side")
-        self.unary(node, AveragePool, factor=factor)
-
-    def linear(self, node: fx.Node, module: nn.Linear) -> None:
-        """A 1x1 convolution of a value of one pixel."""
-        if not _one_pixel(node.args[0]):
-            self.refuse(node, "Linear over more than one pixel")
-        channels = module.out_features
-        self.unary(
-            node,
-            Convolution,
-            weight=_array(module.weight)[:, None, None, :],
-            mul=np.ones(channels),
-            add=np.zeros(channels) if module.bias is None else _float64(module.bias),
-            stride=1,
-            padding=(0, 0),
-            binary=False,
-        )
+        if not module.ceil_mode and any(side % factor for side in shape(node.args[0])[2:]):
+            self.refuse(node, "AvgPool2d that leaves pixels out")
+        self.unary(node, AveragePool, factor=factor, cut=module.ceil_mode)
 
     def shortcut(self, node: fx.Node, module: ChannelShortcut) -> None:
         inputs, outputs = module.in_channels, module.out_channels
@@ -204,6 +249,10 @@ class _Reader:
         slope = np.broadcast_to(_float64(module.weight), (shape(node)[1],))
         self.unary(node, Prelu, slope=slope)
 
+    def leaky_relu(self, node: fx.Node, module: nn.LeakyReLU) -> None:
+        slope = np.full(shape(node)[1], module.negative_slope)
+        self.unary(node, Prelu, slope=slope)
+
     def shuffle(self, node: fx.Node, module: nn.Module) -> None:
         """A concatenation whose channels the module then permutes; its order is found by a run."""
         parts = tuple(self.input(node, position) for position in range(len(node.args)))
@@ -224,6 +273,9 @@ class _Reader:
             self.refuse(node, f"Upsample {module.mode} by {module.scale_factor}")
         self.unary(node, Upsample, factor=factor)
 
+    def enlarge_to(self, node: fx.Node) -> None:
+        self.emit(node, BilinearResize, (self.input(node, 0), self.input(node, 1)))
+
     def sum(self, node: fx.Node) -> None:
         if node.kwargs or not all(isinstance(value, fx.Node) for value in node.args):
             self.refuse(node, "a sum with a constant")
@@ -237,10 +289,18 @@ class _Reader:
             mul = np.full(shape(node)[1], float(second))
             self.unary(node, Affine, mul=mul, add=np.zeros_like(mul))
             return
-        fits = _one_pixel(second) and shape(second)[1] == shape(first)[1]
-        if not fits and shape(second) != shape(first):
+        channels_fit = shape(second)[1] in (shape(first)[1], 1)
+        pixels_fit = shape(second)[2:] == shape(first)[2:] or _one_pixel(second)
+        if not channels_fit or not pixels_fit:
             self.refuse(node, "a product of different shapes")
         self.emit(node, Multiply, (self.input(node, 0), self.input(node, 1)))
+
+    def nearest_to(self, node: fx.Node, module: EnlargeTo) -> None:
+        height, width = (side * module.factor for side in shape(node.args[0])[2:])
+        rows, columns = height - shape(node)[2], width - shape(node)[3]
+        self.unary(node, Upsample, factor=module.factor)
+        if rows or columns:
+            self.emit(node, Crop, (self.values[node],), rows=rows, columns=columns)
 
     def mean(self, node: fx.Node) -> None:
         if tuple(node.args[1]) != (2, 3):  # type: ignore[arg-type]
@@ -273,6 +333,8 @@ class _Reader:
 _MODULES: dict[type[nn.Module], Callable[..., None]] = {
     nn.Conv2d: _Reader.convolution,
     BinaryConv2d: _Reader.convolution,
+    TernaryConv2d: _Reader.ternary,
+    AggregatedConv2d: _Reader.aggregated_convolution,
     nn.ConvTranspose2d: _Reader.deconvolution,
     nn.MaxPool2d: _Reader.max_pool,
     nn.AvgPool2d: _Reader.average_pool,
@@ -284,10 +346,15 @@ _MODULES: dict[type[nn.Module], Callable[..., None]] = {
     ChannelShortcut: _Reader.shortcut,
     nn.PReLU: _Reader.prelu,
     PReLU: _Reader.prelu,
+    nn.LeakyReLU: _Reader.leaky_relu,
     nn.Upsample: _Reader.upsample,
+    EnlargeTo: _Reader.nearest_to,
     nn.ReLU: lambda reader, node, _: reader.unary(node, Relu),
     nn.ReLU6: lambda reader, node, _: reader.unary(node, Relu6),
     nn.Sigmoid: lambda reader, node, _: reader.unary(node, Sigmoid),
+    nn.Hardsigmoid: lambda reader, node, _: reader.unary(node, HardSigmoid),
+    nn.Hardswish: lambda reader, node, _: reader.unary(node, HardSwish),
+    SpatialSoftmaxModule: lambda reader, node, _: reader.unary(node, SpatialSoftmax),
     SignModule: lambda reader, node, _: reader.unary(node, Sign),
     nn.Identity: lambda reader, node, _: reader.forward(node),
 }
@@ -296,6 +363,8 @@ _FUNCTIONS: dict[Any, Callable[[_Reader, fx.Node], None]] = {
     operator.mul: _Reader.product,
     operator.getitem: _Reader.slice,
     torch.cat: _Reader.concatenate,
+    fractional_max_pool: _Reader.fractional_max_pool,
+    enlarge_to: _Reader.enlarge_to,
     "mean": _Reader.mean,
     "relu": lambda reader, node: reader.unary(node, Relu),
     "sigmoid": lambda reader, node: reader.unary(node, Sigmoid),
