@@ -1,0 +1,73 @@
+"""PCKh of models over the threshold, as a table and a picture.
+
+    python benchmarks/pck_curves.py OUT.png --data DIR MODEL [MODEL ...]
+
+MODEL is what `bihrnet evaluate` takes: a bundled name, a `.bhr` file or a checkpoint. Evaluated on
+the val split of LSPET with flip test; the reference length is head top to neck.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from bihrnet.data import load_dataset
+from bihrnet.data.people import PeopleDataset
+from bihrnet.evaluate import predict_dataset
+from bihrnet.loading import load
+from bihrnet.metrics.pck import SEGMENT_METRICS, pck, segment_lengths
+
+THRESHOLDS = np.arange(1, 21) / 20
+
+
+def curve(model_name: str, dataset: PeopleDataset) -> list[float]:
+    """PCKh in percent at each of `THRESHOLDS`."""
+    model = load(model_name)
+    predictions = predict_dataset(model, dataset.people, flip_test=model.spec.flip_test)
+    truth = np.stack([person.keypoints for person in dataset.people])
+    visible = np.stack([person.visible for person in dataset.people])
+    first, second, _ = SEGMENT_METRICS["PCKh@0.5"]
+    skeleton = dataset.skeleton
+    lengths = segment_lengths(truth, visible, skeleton.index(first), skeleton.index(second))
+    points = predictions[:, :, :2]
+    return [pck(points, truth, visible, lengths, share).total() for share in THRESHOLDS]
+
+
+def draw(curves: dict[str, list[float]], path: Path) -> None:
+    """PCKh over the threshold, a line per model."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for label, values in curves.items():
+        axes.plot(THRESHOLDS, values, marker=".", label=label)
+    axes.set(xlabel="threshold, share of the head's length", ylabel="PCKh", ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("--data", type=Path, required=True, help="folder of LSPET")
+    arguments = parser.parse_args()
+    dataset = load_dataset("lspet", arguments.data, "val")
+    curves = {name: curve(name, dataset) for name in arguments.models}
+    draw(curves, arguments.picture)
+    shown = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+    print("| model | " + " | ".join(f"PCKh@{share}" for share in shown) + " |")
+    print("|---|" + "---|" * len(shown))
+    for name, values in curves.items():
+        chosen = [values[round(share * 20) - 1] for share in shown]
+        print(f"| {name} | " + " | ".join(f"{value:.1f}" for value in chosen) + " |")
+
+
+if __name__ == "__main__":
+    main()
