@@ -13,12 +13,19 @@ from tiny_run import tiny_recipe
 from bihrnet import nn
 from bihrnet.data import SPLITS
 from bihrnet.errors import BihrnetError
-from bihrnet.skeleton import COCO, LSP, MPII
+from bihrnet.skeleton import COCO, CROWDPOSE, LSP, MPII
 from bihrnet.training.recipe_files import bundled_recipes, dump_recipe, load_recipe
 
 BUNDLED = bundled_recipes()
-JOINTS = {"coco": len(COCO), "mpii": len(MPII), "lspet": len(LSP), "synthetic": len(LSP)}
-METRICS = {"coco": "AP", "mpii": "PCKh@0.5", "lspet": "PCKh@0.5", "synthetic": "PCKh@0.5"}
+SKELETONS = {
+    "coco": COCO,
+    "crowdpose": CROWDPOSE,
+    "mpii": MPII,
+    "lsp": LSP,
+    "lspet": LSP,
+    "synthetic": LSP,
+}
+METRICS = {"coco": "AP", "crowdpose": "AP", "lsp": "PCK@0.2"}  # of all others PCKh@0.5
 
 
 def write(path: Path, **changes: object) -> Path:
@@ -33,20 +40,33 @@ def test_bundled_recipe_can_be_built(name):
     recipe = load_recipe(name)
     assert recipe.model_name == name
     assert {*recipe.data.train, recipe.data.val} <= SPLITS.keys()
-    assert recipe.evaluation.metric == METRICS[recipe.data.val]
+    assert recipe.evaluation.metric == METRICS.get(recipe.data.val, "PCKh@0.5")
     assert recipe.teacher is None or recipe.teacher.checkpoint is None
     assert not Path(recipe.initialize_from or "").is_absolute()
-    assert not recipe.options
-    check_network(recipe.architecture, JOINTS[recipe.data.val])
+    joints = len(SKELETONS[recipe.data.val])
+    check_network(recipe.architecture, joints, *recipe.options.items())
     if recipe.teacher is not None:
-        check_network(recipe.teacher.architecture, JOINTS[recipe.data.val])
+        check_network(recipe.teacher.architecture, joints, *recipe.teacher.options.items())
 
 
 @cache
-def check_network(architecture: str, joints: int) -> None:
+def check_network(architecture: str, joints: int, *options: tuple[str, object]) -> None:
     with torch.device("meta"):
-        network = nn.build(architecture, joints).eval()
-        assert network(torch.empty(1, 3, 64, 96)).shape == (1, joints, 16, 24)
+        network = nn.build(architecture, joints, **dict(options)).eval()
+        assert network(torch.empty(1, 3, 64, 128)).shape == (1, joints, 16, 32)
+
+
+def test_a_second_stage_begins_where_the_first_one_ends():
+    for name in BUNDLED:
+        recipe = load_recipe(name)
+        start = recipe.initialize_from or ""
+        if start.endswith("-real-weights/best.ckpt"):
+            first = load_recipe(Path(start).parent.name)
+            assert start == f"runs/{first.model_name}/best.ckpt"
+            assert first.binarisation.weights == "real"
+            assert recipe.binarisation.weights == "binary"
+            for key in ("architecture", "options", "data", "optimiser", "epochs"):
+                assert getattr(recipe, key) == getattr(first, key), name
 
 
 def test_bundled_recipes_say_which_row_they_stand_for():
