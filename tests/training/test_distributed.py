@@ -34,7 +34,8 @@ def test_one_process_computes_what_torch_does():
         (output * direction).sum().backward()
     assert torch.allclose(*outputs, atol=1e-4)
     assert torch.allclose(inputs[0].grad, inputs[1].grad, atol=1e-4)
-    assert torch.allclose(ours.weight.grad, torchs.weight.grad, rtol=1e-4)
+    # A sum over 168 values, each of them rounded at the size of the mean.
+    assert torch.allclose(ours.weight.grad, torchs.weight.grad, rtol=1e-4, atol=5e-3)
     for name, value in torchs.state_dict().items():
         assert torch.allclose(ours.state_dict()[name].float(), value.float(), rtol=1e-5), name
 
