@@ -189,3 +189,15 @@ def test_export_leaves_the_module_as_it_was():
     assert not module.training
     after = module.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_recipe_in_the_file_names_no_folder_of_the_machine_that_trained(tmp_path):
+    recipe = {
+        "initialize_from": "runs/first/best.ckpt",
+        "teacher": {"checkpoint": "/home/someone/teachers/w32.pth", "balance": 0.5},
+    }
+    write_model(to_bhr(session(NETWORKS["bihrnet"]()), recipe=recipe), tmp_path / "x.bhr")
+    assert read_model(tmp_path / "x.bhr").recipe == {
+        "initialize_from": "runs/first/best.ckpt",
+        "teacher": {"checkpoint": "w32.pth", "balance": 0.5},
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -63,7 +64,20 @@ def to_bhr(
         precision=precision,
         golden=Golden.of(GOLDEN_SEED, session(golden_image(GOLDEN_SEED, spec.input_size))),
         licence=licence,
-        recipe=recipe or {},
+        recipe=_without_folders(recipe or {}),
         metrics=metrics or {},
         counts={key: counts[key] for key in ("params", "binary_weights", "real_weights")},
     )
+
+
+def _without_folders(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe whose absolute paths, at home on one machine, are reduced to file names."""
+    return {key: _portable(value) for key, value in recipe.items()}
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _without_folders(value)
+    if isinstance(value, str) and Path(value).is_absolute():
+        return Path(value).name
+    return value
