@@ -13,7 +13,7 @@ from bihrnet.export.bhr import to_bhr
 from bihrnet.export.onnx import write_onnx
 from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn.binary import use_real_weights
-from bihrnet.nn.logits import SigmoidHeatmaps
+from bihrnet.nn.logits import PRIOR, SigmoidHeatmaps
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the NumPy reference")
 
@@ -23,11 +23,12 @@ def test_an_exported_network_gives_heatmaps_not_logits(name):
     network = randomise(NETWORKS[name](), seed=3)
     crops = images(4)
     model = session(SigmoidHeatmaps(network))
-    logits = session(network)(crops)
+    outputs = session(network)(crops)
     heatmaps = ReferenceSession(to_bhr(model))(crops)
-    assert logits.min() < 0
+    assert outputs.min() < 0
     assert 0 < heatmaps.min() < heatmaps.max() < 1
-    assert_agreement(heatmaps, 1 / (1 + np.exp(-logits)))
+    odds = np.exp(outputs) * PRIOR / (1 - PRIOR)
+    assert_agreement(heatmaps, odds / (1 + odds))
 
 
 def test_in_int8_too():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from bihrnet.nn.logits import heatmaps
 from bihrnet.training.distillation import (
     Teacher,
     distillation_loss,
@@ -51,20 +52,20 @@ def test_no_gradient_reaches_the_teachers_maps():
 
 
 def test_soft_labels_are_the_teachers_heatmaps_cut_to_probabilities():
-    logits, teacher = torch.randn(2, 2, 3, 3), torch.rand(2, 2, 3, 3)
+    outputs, teacher = torch.randn(2, 2, 3, 3), torch.rand(2, 2, 3, 3)
     teacher[0, 0, 0] = torch.tensor([-0.2, 0.5, 1.3])
     weights = torch.tensor([[1.0, 0], [1, 1]])
     expected = 0.0
     for place in [(n, k, y, x) for n in (0, 1) for k in (0, 1) for y in range(3) for x in range(3)]:
-        p = 1 / (1 + math.exp(-logits[place].item()))
+        p = heatmaps(outputs[place], "bce").item()
         q = min(max(teacher[place].item(), 0), 1)
         entropy = -q * math.log(p) - (1 - q) * math.log(1 - p)
         expected += weights[place[:2]].item() * entropy / 36
-    logits.requires_grad_(), teacher.requires_grad_()
-    loss = soft_label_bce(logits, teacher, weights)
+    outputs.requires_grad_(), teacher.requires_grad_()
+    loss = soft_label_bce(outputs, teacher, weights)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
     loss.backward()
-    assert logits.grad is not None
+    assert outputs.grad is not None
     assert teacher.grad is None
 
 

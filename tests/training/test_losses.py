@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bihrnet.nn.logits import heatmaps
 from bihrnet.training.losses import POSE_LOSSES, adaptive_wing, binary_cross_entropy, joints_mse
 
 
@@ -82,9 +83,10 @@ def test_mse_is_hrnets_joints_mse():
     assert joints_mse(heatmaps, targets, weights).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
-def test_bce_is_least_at_the_logit_of_the_target():
+def test_bce_is_least_where_the_heatmap_is_the_target():
     target = one_pixel(0.3)
-    best = math.log(0.3 / 0.7)
+    best = math.log(0.3 / 0.7) - math.log(0.01 / 0.99)  # logits count from that of the prior
+    assert heatmaps(one_pixel(best), "bce").item() == pytest.approx(0.3)
     at = [
         binary_cross_entropy(one_pixel(best + shift), target, WEIGHT).item()
         for shift in (-0.1, 0, 0.1)

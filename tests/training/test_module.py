@@ -10,7 +10,7 @@ from tiny_run import TinyNet, TinyRealNet, draw_people, tiny_recipe
 from bihrnet.data.top_down import TopDownDataset
 from bihrnet.evaluate import evaluate
 from bihrnet.heatmap_model import ModelSpec
-from bihrnet.nn.logits import SigmoidHeatmaps
+from bihrnet.nn.logits import SigmoidHeatmaps, heatmaps
 from bihrnet.nn.session import TorchSession
 from bihrnet.skeleton import LSP
 from bihrnet.training.batches import validation_batches
@@ -108,7 +108,8 @@ def test_divergence_is_that_of_heatmaps_also_where_the_network_gives_logits():
     sample = batch()
     outputs = module.training_step(sample, 0)
     crops = module._normalised(sample["crop"])
-    kl = heatmap_kl(network(crops).sigmoid(), teacher.eval()(crops), sample["weight"])
+    maps = heatmaps(network(crops), "bce")
+    kl = heatmap_kl(maps, teacher.eval()(crops), sample["weight"])
     assert outputs["kl"].item() == pytest.approx(kl.item(), rel=1e-4)
 
 
@@ -118,7 +119,7 @@ def test_logits_are_evaluated_as_heatmaps(tmp_path, flip_test):
     torch.manual_seed(0)
     network = TinyNet(14)
     with torch.no_grad():
-        network[4].bias.fill_(-50)  # as in the background: raw logits would all be "absent"
+        network[4].bias.fill_(-50)  # as in the background: outputs would all be "absent"
     module = PoseTraining(recipe, network, 5, PEOPLE)
     folder = RunFolder(tmp_path, recipe)
     trainer = _trainer(recipe, folder, RunCallback(folder, 10), 1, 1, tensorboard=False)
@@ -131,8 +132,8 @@ def test_logits_are_evaluated_as_heatmaps(tmp_path, flip_test):
     assert {**module.metrics, "val_loss": 0} == {**expected.scores.metrics, "val_loss": 0}
     sample = batch()
     with torch.no_grad():
-        logits = network.eval()(module._normalised(sample["crop"]))
-        loss = binary_cross_entropy(logits, sample["target"], sample["weight"])
+        outputs = network.eval()(module._normalised(sample["crop"]))
+        loss = binary_cross_entropy(outputs, sample["target"], sample["weight"])
     assert module.metrics["val_loss"] == pytest.approx(loss.item(), rel=1e-5)
 
 

@@ -277,8 +277,12 @@ class _Reader:
         self.emit(node, BilinearResize, (self.input(node, 0), self.input(node, 1)))
 
     def sum(self, node: fx.Node) -> None:
+        if len(node.args) == 2 and isinstance(node.args[1], int | float):
+            add = np.full(shape(node)[1], float(node.args[1]))
+            self.unary(node, Affine, mul=np.ones_like(add), add=add)
+            return
         if node.kwargs or not all(isinstance(value, fx.Node) for value in node.args):
-            self.refuse(node, "a sum with a constant")
+            self.refuse(node, "a constant plus a value")
         if shape(node.args[0]) != shape(node.args[1]):
             self.refuse(node, "a sum of different shapes")
         self.emit(node, Sum, (self.input(node, 0), self.input(node, 1)))

@@ -31,18 +31,18 @@ def heatmap_kl(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
     return (divergence * weights).sum(dim=1).mean()
 
 
-def soft_label_bce(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
+def soft_label_bce(outputs: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
     """Cross entropy against the teacher's heatmaps as soft labels (Bulat et al. 2019).
 
     Args:
-        student: (N, K, H, W) logits.
+        outputs: (N, K, H, W) of the student.
         teacher: heatmaps of the same shape, cut to 0..1; no gradient flows into them.
         weights: (N, K), 0 where the joint is not labelled: such joints add nothing.
     """
-    return binary_cross_entropy(student, teacher.detach().clamp(0, 1), weights)
+    return binary_cross_entropy(outputs, teacher.detach().clamp(0, 1), weights)
 
 
-#: By name; "kl" compares heatmaps, "bce" takes the student's logits.
+#: By name; "kl" compares heatmaps, "bce" takes the outputs of a student that gives logits.
 DISTILLATION_LOSSES: dict[DistillationName, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "kl": heatmap_kl,
     "bce": soft_label_bce,

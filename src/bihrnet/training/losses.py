@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bihrnet.nn.logits import logits
+
 LossName = Literal["mse", "awing", "bce"]
 PoseLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -50,9 +52,12 @@ def adaptive_wing(
     return _weighted_mean(loss, weights)
 
 
-def binary_cross_entropy(heatmaps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross entropy of sigmoid(heatmap) against targets in 0..1 (Bulat et al. 2019)."""
-    loss = F.binary_cross_entropy_with_logits(heatmaps, targets, reduction="none")
+def binary_cross_entropy(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Cross entropy against targets in 0..1 (Bulat et al. 2019).
+
+    It takes a network's outputs, of which `bihrnet.nn.logits.heatmaps` makes heatmaps.
+    """
+    loss = F.binary_cross_entropy_with_logits(logits(outputs), targets, reduction="none")
     return _weighted_mean(loss, weights)
 
 
