@@ -1,11 +1,16 @@
 #!/bin/sh
 # Builds the engine with address and undefined-behaviour sanitizers and tests all kernels that run
-# on this machine. With PYTHON set, the module is built too and the engine's tests run on it.
+# on this machine. With PYTHON set, the module is built too and the engine's tests run on it; that
+# Python needs nanobind besides what `make test` installs.
 # usage: [PYTHON=.venv/bin/python] run_sanitizers.sh BUILD_FOLDER [CASES]
 set -eu
 native=$(cd "$(dirname "$0")/.." && pwd)
 build=$1
-if [ -n "${PYTHON:-}" ]; then module=ON; else module=OFF; fi
+module=OFF
+if [ -n "${PYTHON:-}" ]; then
+  module=ON
+  PYTHON=$(cd "$(dirname "$PYTHON")" && pwd)/$(basename "$PYTHON")  # CMake runs it from elsewhere
+fi
 cmake -S "$native" -B "$build" -DCMAKE_BUILD_TYPE=None -DBIHRNET_SANITIZE=ON -DBIHRNET_TESTS=ON \
   -DBIHRNET_PYTHON=$module ${PYTHON:+-DPython_EXECUTABLE="$PYTHON"} >/dev/null
 cmake --build "$build" --parallel 2

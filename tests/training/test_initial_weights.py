@@ -106,6 +106,15 @@ def test_a_start_from_imagenet(tmp_path):
     assert torch.equal(network.conv1.weight, source.conv1.weight)
 
 
+def test_a_start_from_torchvisions_imagenet(tmp_path):
+    source = nn.build("mobilenet-v2", 1).backbone.state_dict()
+    torch.save({**source, "classifier.1.weight": torch.zeros(3)}, tmp_path / "imagenet.pth")
+    network = nn.build("mobilenet-v2", len(LSP))
+    start_from(network, tmp_path / "imagenet.pth")
+    taken = network.backbone.state_dict()
+    assert all(torch.equal(taken[name], weight) for name, weight in source.items())
+
+
 def test_a_start_that_shares_nothing_is_refused(tmp_path):
     torch.save({"fc.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(BihrnetError, match=r"other\.pth: no weight has a name and shape"):

@@ -46,8 +46,8 @@ def load_hrnet_weights(
         BihrnetError: the file cannot be read, or names or shapes do not fit; the sentence shows
             the first of them.
     """
-    found = {_plain(name): tensor for name, tensor in _state_dict(path).items()}
-    wanted = {_plain(name): tensor for name, tensor in model.state_dict(keep_vars=True).items()}
+    found = {plain_name(name): tensor for name, tensor in _state_dict(path).items()}
+    wanted = {plain_name(name): tensor for name, tensor in model.state_dict(keep_vars=True).items()}
     if backbone_only:
         wanted = {name: value for name, value in wanted.items() if not name.startswith(_HEAD)}
     else:
@@ -83,8 +83,8 @@ def _state_dict(path: str | Path) -> dict[str, Tensor]:
     raise BihrnetError(f"{path}: there are no weights in it")
 
 
-def _plain(name: str) -> str:
-    """Name of a weight in the official code."""
+def plain_name(name: str) -> str:
+    """Name of a weight in the official code, without the prefixes of wrappers and trainers."""
     for prefix in _PREFIXES:
         name = name.removeprefix(prefix)
     return name

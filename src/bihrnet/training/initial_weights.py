@@ -12,7 +12,7 @@ from torch.nn import Module
 from bihrnet import nn
 from bihrnet.errors import BihrnetError
 from bihrnet.nn.checkpoint import read_checkpoint
-from bihrnet.nn.pretrained import load_hrnet_weights
+from bihrnet.nn.pretrained import load_hrnet_weights, plain_name
 from bihrnet.nn.torch_file import read_torch_file
 from bihrnet.skeleton import Skeleton
 from bihrnet.training.distillation import Teacher
@@ -53,13 +53,14 @@ def start_from(network: Module, path: Path) -> None:
     """Copy the weights whose names and shapes occur in a checkpoint; leave the others fresh.
 
     So a network can start from ImageNet, from other joints, from a real-valued teacher or from an
-    earlier stage of its own training.
+    earlier stage of its own training. Prefixes such as "backbone." do not count: torchvision's
+    ImageNet files fit the backbones that carry its names.
 
     Raises:
         BihrnetError: the file cannot be read or shares no weight with the network.
     """
-    found = _weights(path)
-    state = network.state_dict()
+    found = {plain_name(name): weight for name, weight in _weights(path).items()}
+    state = {plain_name(name): weight for name, weight in network.state_dict().items()}
     shared = [name for name in state if name in found and found[name].shape == state[name].shape]
     if not shared:
         raise BihrnetError(f"{path}: no weight has a name and shape of the network's")
