@@ -46,6 +46,10 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, {platform.system()}"
 
 
+#: A model has a colour, a runtime a shape; fp32 is filled.
+_MARKERS = {"engine": "o", "torch": "D", "onnxruntime": "s", "openvino": "^"}
+
+
 def write_chart(times: Mapping[Contender, Sequence[float]], path: Path) -> None:
     """Latency against operations and against file size, as PNG, SVG or PDF.
 
@@ -60,20 +64,28 @@ def write_chart(times: Mapping[Contender, Sequence[float]], path: Path) -> None:
         ) from None
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
+    models = list(dict.fromkeys(contender.model for contender in times))
     for contender, taken in times.items():
         latency = 1e3 * float(np.median(taken))
-        label = f"{contender.model} · {contender.runtime} {contender.precision}"
+        colour = f"C{models.index(contender.model)}"
         sizes = (contender.ops / 1e9, _megabytes(contender.path))
         for axes, value in zip(panels, sizes, strict=True):
-            if value:
-                axes.scatter(value, latency, label=label, s=40)
-                axes.annotate(
-                    label, (value, latency), fontsize=7, xytext=(5, 3), textcoords="offset points"
-                )
+            axes.scatter(
+                value if value else np.nan,
+                latency,
+                s=45,
+                marker=_MARKERS[contender.runtime],
+                edgecolors=colour,
+                facecolors=colour if contender.precision == "fp32" else "none",
+                label=f"{contender.model} · {contender.runtime} {contender.precision}",
+            )
+    # Beside the points labels would lie on each other: runtimes of one network are often equal.
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", fontsize=8)
     for axes, what in zip(panels, ("operations / 10⁹", "file / MB"), strict=True):
         axes.set(xscale="log", yscale="log", xlabel=what, ylabel="median time of an image / ms")
         axes.grid(which="both", alpha=0.3)
-        axes.margins(0.25)
+        axes.margins(0.15)
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
