@@ -12,6 +12,8 @@ import argparse
 import csv
 from pathlib import Path
 
+from line_chart import draw_lines
+
 METRIC = "PCKh@0.5"
 Curve = list[tuple[int, float]]
 
@@ -33,24 +35,6 @@ def table(curves: dict[str, Curve], metric: str) -> str:
     return "\n".join(lines)
 
 
-def draw(curves: dict[str, Curve], metric: str, path: Path) -> None:
-    """Metric over epochs, a line per run."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for label, curve in curves.items():
-        epochs, values = zip(*curve, strict=True)
-        axes.plot(epochs, values, marker=".", label=label)
-    axes.set(xlabel="epoch", ylabel=f"val {metric}")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=110)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -64,7 +48,7 @@ def main() -> None:
         if not separator:
             parser.error(f"{run} is no LABEL=CSV")
         curves[label] = read_curve(Path(path), arguments.metric)
-    draw(curves, arguments.metric, arguments.picture)
+    draw_lines(curves, arguments.picture, "epoch", f"val {arguments.metric}", whole_numbers=True)
     print(table(curves, arguments.metric))
 
 

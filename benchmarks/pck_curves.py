@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from line_chart import draw_lines
 
 from bihrnet.data import load_dataset
 from bihrnet.data.people import PeopleDataset
@@ -35,22 +36,6 @@ def curve(model_name: str, dataset: PeopleDataset) -> list[float]:
     return [pck(points, truth, visible, lengths, share).total() for share in THRESHOLDS]
 
 
-def draw(curves: dict[str, list[float]], path: Path) -> None:
-    """PCKh over the threshold, a line per model."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for label, values in curves.items():
-        axes.plot(THRESHOLDS, values, marker=".", label=label)
-    axes.set(xlabel="threshold, share of the head's length", ylabel="PCKh", ylim=(0, 100))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=110)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -60,7 +45,8 @@ def main() -> None:
     arguments = parser.parse_args()
     dataset = load_dataset("lspet", arguments.data, "val")
     curves = {name: curve(name, dataset) for name in arguments.models}
-    draw(curves, arguments.picture)
+    lines = {name: list(zip(THRESHOLDS, values, strict=True)) for name, values in curves.items()}
+    draw_lines(lines, arguments.picture, "threshold, share of the head's length", "PCKh")
     shown = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
     print("| model | " + " | ".join(f"PCKh@{share}" for share in shown) + " |")
     print("|---|" + "---|" * len(shown))

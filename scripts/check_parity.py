@@ -74,7 +74,7 @@ def batches(
 
 
 def agreement(maps: Heatmaps, others: Heatmaps, places: Heatmaps, other: Heatmaps) -> str:
-    """Two cells: heatmaps within 1e-3 of the image's peak, keypoints within half a pixel."""
+    """Two cells: heatmaps within 1e-3 of their peak, keypoints within half a pixel."""
     peaks = np.abs(maps).max(axis=(2, 3), keepdims=True)
     close = (np.abs(maps - others) <= 1e-3 * peaks).all(axis=(2, 3))
     distances = np.linalg.norm(places[..., :2] - other[..., :2], axis=2)
@@ -114,7 +114,7 @@ def main() -> None:
     dataset = load_dataset("lspet", arguments.data, "val")
     dataset = replace(dataset, people=dataset.people[: arguments.people])
     print(
-        "Heatmaps within 1e-3 of the peak and keypoints within half a pixel, in percent; metrics:"
+        "Heatmaps within 1e-3 of their peak and keypoints within half a pixel, in percent; metrics:"
     )
     print(
         "| network | size | float64 and float32: heatmaps | keypoints "

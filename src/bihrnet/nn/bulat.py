@@ -47,15 +47,6 @@ class RealLayers(HourglassLayers):
     def lin(self) -> nn.Module:
         return conv_bn(self.channels, self.channels, 1).append(nn.ReLU(inplace=True))
 
-    def heatmaps(self, joints: int) -> nn.Module:
-        return nn.Conv2d(self.channels, joints, 1)
-
-    def feature_path(self) -> nn.Module:
-        return nn.Conv2d(self.channels, self.channels, 1)
-
-    def heatmap_path(self, joints: int) -> nn.Module:
-        return nn.Conv2d(joints, self.channels, 1)
-
 
 class BinaryLayers(RealLayers):
     """Bricks of the binary network.

@@ -21,6 +21,8 @@ Place = Literal["skip", "down", "up", "bottom"]
 class HourglassLayers(ABC):
     """Bricks of a stacked hourglass; every family brings its own.
 
+    The 1x1 layers around heatmaps are real-valued convolutions unless a family replaces them.
+
     Attributes:
         channels: width of the hourglasses.
     """
@@ -43,17 +45,17 @@ class HourglassLayers(ABC):
     def lin(self) -> nn.Module:
         """1x1 layer with its activation, from the post block to the heatmaps."""
 
-    @abstractmethod
     def heatmaps(self, joints: int) -> nn.Module:
         """1x1 layer from `channels` to heatmaps."""
+        return nn.Conv2d(self.channels, joints, 1)
 
-    @abstractmethod
     def feature_path(self) -> nn.Module:
         """1x1 layer from one stack's features into the next stack's input."""
+        return nn.Conv2d(self.channels, self.channels, 1)
 
-    @abstractmethod
     def heatmap_path(self, joints: int) -> nn.Module:
         """1x1 layer from one stack's heatmaps into the next stack's input."""
+        return nn.Conv2d(joints, self.channels, 1)
 
 
 class Hourglass(nn.Module):

@@ -78,15 +78,6 @@ class BottleneckLayers(HourglassLayers):
         conv = nn.Conv2d(self.channels, self.channels, 1)
         return nn.Sequential(conv, *pre_activation(self.channels))
 
-    def heatmaps(self, joints: int) -> nn.Module:
-        return nn.Conv2d(self.channels, joints, 1)
-
-    def feature_path(self) -> nn.Module:
-        return nn.Conv2d(self.channels, self.channels, 1)
-
-    def heatmap_path(self, joints: int) -> nn.Module:
-        return nn.Conv2d(joints, self.channels, 1)
-
 
 class PyramidLayers(BottleneckLayers):
     """SHN with pyramid residual modules, and LBRN-P, placed as in PyraNet's code.
