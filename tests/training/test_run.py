@@ -32,9 +32,9 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_run.use_tiny(monkeypatch.setattr)
 
 
-def train_here(out: Path, resume: bool = False, **recipe: object) -> Path:
+def train_here(out: Path, resume: bool = False, workers: int = 0, **recipe: object) -> Path:
     return train(
-        tiny_recipe(**recipe), Path(), out=out, resume=resume, workers=0, save_every_minutes=0
+        tiny_recipe(**recipe), Path(), out=out, resume=resume, workers=workers, save_every_minutes=0
     )
 
 
@@ -43,13 +43,13 @@ def interrupted(out: Path, step: int, number: int) -> int:
     return in_child(out, lambda: tiny_run.at_step(step, lambda: os.kill(os.getpid(), number)))
 
 
-def in_child(out: Path, prepare: Callable[[], None]) -> int:
+def in_child(out: Path, prepare: Callable[[], None], workers: int = 0) -> int:
     """Exit code of a run in a process of its own, where `prepare` is called first."""
 
     def run() -> None:
         prepare()
         try:
-            train_here(out, ema_decay=0.9)
+            train_here(out, workers=workers, ema_decay=0.9)
         except KeyboardInterrupt:
             os._exit(130)
 
@@ -149,6 +149,17 @@ def test_a_stop_at_the_last_step_of_an_epoch_waits_for_its_evaluation(tmp_path, 
     assert (tmp_path / NAME / "metrics.csv").read_text().count("\n") == 2
     folder = train_here(tmp_path, resume=True, ema_decay=0.9)
     assert differences(load(uninterrupted / "last.ckpt"), load(folder / "last.ckpt")) == []
+
+
+def test_a_batch_system_stops_the_loaders_too(tmp_path):
+    def stop_all() -> None:
+        loaders = [str(process.pid) for process in multiprocessing.active_children()]
+        assert loaders
+        # From outside: a loader whose parent sends the signal ends quietly in any case.
+        subprocess.run(["kill", "-TERM", *loaders, str(os.getpid())], check=True)
+
+    assert in_child(tmp_path, lambda: tiny_run.at_step(6, stop_all), workers=1) == 130
+    assert load(tmp_path / NAME / "last.ckpt")["global_step"] == 7
 
 
 def test_two_processes_compute_what_one_does(tmp_path, monkeypatch):

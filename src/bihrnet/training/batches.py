@@ -8,6 +8,7 @@ about loaders needs to be stored.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -113,7 +114,9 @@ def _loader(dataset: Any, workers: int, **arguments: Any) -> DataLoader[Batch]:
 def _prepare_worker(_worker: int) -> None:
     # Workers fill the cores already; OpenCV's own pool would only fight them.
     cv2.setNumThreads(0)
-    # Ctrl-C goes to the whole process group. The trainer finishes its step first and needs the
-    # workers for that; they end with it in any case.
+    # Ctrl-C goes to the whole process group, and a batch system's SIGTERM to every process of the
+    # job. The trainer finishes its step first and needs the workers for that; they end with it in
+    # any case.
     if hasattr(os, "setpgrp"):
         os.setpgrp()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
