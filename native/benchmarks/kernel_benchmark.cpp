@@ -90,7 +90,7 @@ double run(const KernelTable& table, Dot dot, const Shape& shape) {
   const int width = (shape.width + 2 * pad - shape.kernel) / shape.stride + 1;
   const PackedWeights weights = pack_weights(conv, int(pixel), table);
   const OffsetTable offsets = offset_table(conv, input, height, width);
-  const std::vector<float> scale = kernel_scale(conv);
+  const AlignedFloats scale = kernel_scale(conv);
   const std::size_t row = std::size_t(shape.width + 2 * pad) * pixel;
   const AlignedMemory memory(std::size_t(shape.height + 2 * pad + 2) * row + 65536);
 

@@ -80,7 +80,7 @@ void Engine::prepare_steps(ReadyOp& op, std::size_t number) {
         step.channel_values = reinterpret_cast<float*>(step.data);
     }
     if (!info.channel_values.empty()) {
-      op.values.push_back(info.channel_values);
+      op.values.emplace_back(info.channel_values.begin(), info.channel_values.end());
       op.values.back().resize(padded(op.info->channels), 0.0f);
       step.channel_values = op.values.back().data();
     }
@@ -130,9 +130,9 @@ void Engine::prepare_ternary(ReadyOp& op) {
   const Placement& placement = plan_.tensors[std::size_t(op.info->input)];
   const PlaneLayout layout = plane_layout(conv, input);
   op.ternary_weights = pack_ternary(conv, input, layout);
-  op.scale = conv.scale;
-  op.shift = conv.shift;
-  for (std::vector<float>* values : {&op.scale, &op.shift}) {
+  op.scale.assign(conv.scale.begin(), conv.scale.end());
+  op.shift.assign(conv.shift.begin(), conv.shift.end());
+  for (AlignedFloats* values : {&op.scale, &op.shift}) {
     values->resize(padded(op.info->channels), 0.0f);
   }
   TernaryTask& task = op.ternary;

@@ -36,16 +36,16 @@ class Engine {
   // An op as it runs. Pointers lead into this object's other members and into the arena.
   struct ReadyOp {
     const OpInfo* info;
-    std::vector<std::vector<float>> values;  // of steps, padded to whole blocks
+    std::vector<AlignedFloats> values;  // of steps, padded to whole blocks
     std::vector<Step> steps;
     Epilogue epilogue{};
     // Convolutions:
     PackedWeights weights;
-    std::vector<float> scale;
+    AlignedFloats scale;
     OffsetTable offsets;
     std::vector<ConvTask> groups;
     // Ternary convolutions:
-    std::vector<float> shift;
+    AlignedFloats shift;
     PackedTernary ternary_weights;
     TernaryTask ternary;
     // Pooling:

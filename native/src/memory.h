@@ -6,6 +6,7 @@
 #include <cstring>
 #include <memory>
 #include <new>
+#include <vector>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -50,5 +51,21 @@ class AlignedMemory {
 
   std::unique_ptr<std::uint8_t, AlignedFree> bytes_;
 };
+
+template <class T>
+struct AlignedAllocator {
+  using value_type = T;
+  AlignedAllocator() = default;
+  template <class U>
+  AlignedAllocator(const AlignedAllocator<U>&) {}
+  T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t{kCacheLine}));
+  }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, std::align_val_t{kCacheLine}); }
+  bool operator==(const AlignedAllocator&) const { return true; }
+};
+
+// Floats that kernels read in vectors of a cache line: one that lay across two would cost twice.
+using AlignedFloats = std::vector<float, AlignedAllocator<float>>;
 
 }  // namespace bihrnet

@@ -166,8 +166,8 @@ OffsetTable offset_table(const ConvInfo& conv, const TensorInfo& input, int heig
   return table;
 }
 
-std::vector<float> kernel_scale(const ConvInfo& conv) {
-  std::vector<float> scale = conv.scale;
+AlignedFloats kernel_scale(const ConvInfo& conv) {
+  AlignedFloats scale(conv.scale.begin(), conv.scale.end());
   if (conv.dot == Dot::binary) {
     for (float& value : scale) value *= -2;
   }

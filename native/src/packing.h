@@ -34,7 +34,7 @@ PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes, const Ke
 // What a convolution adds to its scaled sum, for every kind of place on the image: rows (and
 // columns) whose kernel window loses the same taps to the padding form a class.
 struct OffsetTable {
-  std::vector<float> offsets;             // [row class][column class][padded channels]
+  AlignedFloats offsets;                  // [row class][column class][padded channels]
   std::vector<std::int32_t> row_offsets;  // per output row, into `offsets`
   std::vector<std::int32_t> column_offsets;
 };
@@ -42,6 +42,6 @@ struct OffsetTable {
 OffsetTable offset_table(const ConvInfo& conv, const TensorInfo& input, int height, int width);
 
 // The factor that goes with the offsets: sums of bits count differences, so dot = n - 2 * sum.
-std::vector<float> kernel_scale(const ConvInfo& conv);
+AlignedFloats kernel_scale(const ConvInfo& conv);
 
 }  // namespace bihrnet

@@ -11,24 +11,25 @@ namespace {
 
 // `start` gives the values of a tile of P pixels x G blocks, and the op's steps follow.
 template <int P, int G, class Start>
-inline void map_row(const Epilogue& epilogue, int y, int block, Start start) {
-  for (int x = 0; x < epilogue.width; x += P) {
-    const int left = epilogue.width - x;
-    const Place at{y, x, left < P ? left : P, block};
-    Floats v[P][G];
-    start(v, at);
-    run_steps<P, G>(v, epilogue, at);
-  }
+inline void map_tile(const Epilogue& epilogue, int y, int x, int block, Start start) {
+  const int left = epilogue.width - x;
+  const Place at{y, x, left < P ? left : P, block};
+  Floats v[P][G];
+  start(v, at);
+  run_steps<P, G>(v, epilogue, at);
 }
 
-// Tiles of P pixels x G blocks, and x 1 block for the last ones.
+// Tiles of P pixels x G blocks, and x 1 block for the last ones. All channels of a tile's pixels
+// come one after the other, as they lie in memory: there is little arithmetic to hide a wait behind.
 template <int P, int G, class Start>
 inline void map_rows(const Epilogue& epilogue, int begin, int end, Start start) {
   const int blocks = (epilogue.channels + kLanes - 1) / kLanes;
   for (int y = begin; y < end; ++y) {
-    int block = 0;
-    for (; block + G <= blocks; block += G) map_row<P, G>(epilogue, y, block, start);
-    for (; block < blocks; ++block) map_row<P, 1>(epilogue, y, block, start);
+    for (int x = 0; x < epilogue.width; x += P) {
+      int block = 0;
+      for (; block + G <= blocks; block += G) map_tile<P, G>(epilogue, y, x, block, start);
+      for (; block < blocks; ++block) map_tile<P, 1>(epilogue, y, x, block, start);
+    }
   }
 }
 
