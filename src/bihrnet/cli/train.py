@@ -41,6 +41,7 @@ def train(
 ) -> None:
     """Train by a RECIPE: checkpoints, metrics.csv and curves in OUT/<architecture>@<recipe>/."""
     try:
+        from bihrnet.training.memory import keep_freed_memory
         from bihrnet.training.recipe_files import load_recipe
         from bihrnet.training.run import train as run
     except ModuleNotFoundError as error:
@@ -55,6 +56,7 @@ def train(
         loaded = loaded.model_copy(update={"teacher": section})
     logger = logging.getLogger("bihrnet")
     logger.addHandler(_ConsoleHandler())
+    keep_freed_memory()
     try:
         run(
             loaded,
