@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from bihrnet.crop import Crop
 from bihrnet.errors import BihrnetError
+from bihrnet.estimate.boxes import check_boxes
 from bihrnet.estimate.boxes_file import BoxesFile
-from bihrnet.estimate.detectors import check_boxes, open_detector, whole_image
+from bihrnet.estimate.detectors import open_detector, whole_image
 from bihrnet.estimate.video import Frame
 
 FRAME = Frame(np.zeros((40, 60, 3), dtype=np.uint8), "a.jpg")

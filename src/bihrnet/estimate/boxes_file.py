@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from bihrnet.errors import BihrnetError
-from bihrnet.estimate.detectors import MIN_BOX_SCORE
+from bihrnet.estimate.boxes import MIN_BOX_SCORE
 from bihrnet.estimate.video import Frame
 
 #: COCO's category of people; boxes of other categories are no people.

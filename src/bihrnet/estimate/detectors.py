@@ -6,16 +6,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from bihrnet.crop import BOX_PADDING
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.video import Frame
-
-#: Boxes that score less are taken for no people.
-MIN_BOX_SCORE = 0.3
-#: A box whose numbers are beyond this is a mistake: no image has a side of a million pixels.
-MAX_BOX_EXTENT = 1e6
 
 
 class PersonDetector(Protocol):
@@ -64,38 +59,3 @@ def open_detector(source: str | Path | PersonDetector) -> PersonDetector:
     raise BihrnetError(
         f"no detector {str(source)!r}: give whole, a .json file of boxes or an .onnx file"
     )
-
-
-def check_boxes(boxes: ArrayLike, frame: Frame) -> NDArray[np.float64]:
-    """Boxes as (N, 4) float64, each finite, not empty or absurd, not wholly outside the frame.
-
-    Args:
-        boxes: (N, 4) or one (4,): x, y, width, height in pixels.
-        frame: that they are meant for.
-
-    Raises:
-        BihrnetError: anything else; the sentence names the first bad box.
-    """
-    where = f"{frame.file}: " if frame.file else ""
-    try:
-        values = np.asarray(boxes, dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.empty(())
-    if values.size == 0:
-        return np.empty((0, 4))
-    if values.shape == (4,):
-        values = values[None]
-    if values.ndim != 2 or values.shape[1] != 4:
-        raise BihrnetError(f"{where}boxes are (N, 4) numbers: x, y, width, height of each person")
-    height, width = frame.image.shape[:2]
-    for number, box in enumerate(values):
-        x, y, w, h = box
-        if not np.isfinite(box).all() or w <= 0 or h <= 0:
-            raise BihrnetError(f"{where}box {number} {box.tolist()} is empty or not finite")
-        if np.abs(box).max() > MAX_BOX_EXTENT:
-            raise BihrnetError(f"{where}box {number} {box.tolist()} is too large to be in pixels")
-        if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-            raise BihrnetError(
-                f"{where}box {number} {box.tolist()} lies outside the {width}x{height} pixels"
-            )
-    return values

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bihrnet.crop import Crop
 from bihrnet.errors import BihrnetError
-from bihrnet.estimate.detectors import PersonDetector, check_boxes, open_detector
+from bihrnet.estimate.boxes import check_boxes
+from bihrnet.estimate.detectors import PersonDetector, open_detector
 from bihrnet.estimate.video import Frame, VideoReader
 from bihrnet.heatmap import decode_in_images
 from bihrnet.heatmap_model import HeatmapModel

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bihrnet.errors import BihrnetError
-from bihrnet.estimate.detectors import MIN_BOX_SCORE
+from bihrnet.estimate.boxes import MIN_BOX_SCORE
 from bihrnet.estimate.onnx_outputs import read_people
 from bihrnet.estimate.video import Frame
 
