@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from typer.testing import CliRunner
 
 from bihrnet.cli import doctor
 from bihrnet.cli.app import app
+from bihrnet.engine.model_file import read_model, write_model
+from bihrnet.errors import BihrnetError
+from bihrnet.loading import find_model
 
 
 def run(*arguments: str) -> str:
@@ -29,7 +33,7 @@ def test_report_as_json(tmp_path: Path) -> None:
     report = json.loads(run("--json", "-"))
     assert set(report) == {
         "bihrnet", "location", "python", "system", "processor", "cores", "libraries", "missing",
-        "models", "engine",
+        "models", "goldens", "engine",
     }  # fmt: skip
     assert report["cores"] >= 1
     assert report["processor"]
@@ -72,3 +76,29 @@ def test_kernels_that_run_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "engine: portable kernels (forced by BIHRNET_ISA" in run()
     monkeypatch.setenv("BIHRNET_ISA", "mmx")
     assert "engine: cannot run: BIHRNET_ISA" in run()
+
+
+def test_bundled_models_compute_right_with_every_kind_of_kernel() -> None:
+    report = json.loads(run("--json", "-"))
+    assert list(report["goldens"]) == report["models"]
+    for checks in report["goldens"].values():
+        assert list(checks) == report["engine"]["usable"]
+        assert all(checks.values())
+    assert "computes right with" in run()
+
+
+def test_a_file_whose_golden_does_not_come_out_is_named(tmp_path: Path) -> None:
+    model = read_model(find_model())
+    golden = replace(model.golden, mean=tuple(2 * value for value in model.golden.mean))
+    path = tmp_path / "other.bhr"
+    write_model(replace(model, golden=golden), path)
+    result = CliRunner().invoke(app, ["doctor", str(path)], catch_exceptions=False)
+    assert result.exit_code == 1
+    lines = [line for line in result.stdout.splitlines() if line.startswith(f"  {path}: ")]
+    assert len(lines) == 1
+    assert "WRONG with " in lines[0]
+
+
+def test_a_file_that_is_not_there() -> None:
+    result = CliRunner().invoke(app, ["doctor", "nowhere.bhr"])
+    assert isinstance(result.exception, BihrnetError)

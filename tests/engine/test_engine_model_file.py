@@ -141,3 +141,11 @@ def test_the_golden_bears_small_differences_only():
     assert golden.matches(heatmaps + 1e-3 * random.normal(size=heatmaps.shape).astype(np.float32))
     assert not golden.matches(heatmaps[:, ::-1])
     assert not golden.matches(heatmaps * 1.2)
+    assert not golden.matches(np.full_like(heatmaps, np.nan))
+    assert golden.difference(heatmaps * 1.2) == pytest.approx(0.2, rel=1e-3)
+
+
+def test_the_golden_of_heatmaps_that_never_vary():
+    flat = np.full((1, 5, 16, 12), 0.25, np.float32)
+    assert Golden.of(3, flat).matches(flat)
+    assert not Golden.of(3, flat).matches(flat + 0.01)

@@ -1,4 +1,4 @@
-"""`bihrnet doctor`: what is installed here, and what is missing for what."""
+"""`bihrnet doctor`: what is installed here, what is missing, and whether models compute right."""
 
 from __future__ import annotations
 
@@ -20,15 +20,28 @@ _NATIVE = ("onnxruntime", "torch")
 
 
 def doctor(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE.bhr]...", help="Model files to check, besides the bundled."),
+    ] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the report as JSON; - for stdout.")
     ] = None,
 ) -> None:
-    """Say what is installed here, and what is missing for what."""
-    report = examine()
+    """Say what is installed here, what is missing, and whether models compute right.
+
+    Every model file carries the result for a fixed picture; the engine has to come to the same.
+    Exit code 1 where it does not.
+    """
+    report = examine(files or [])
     write_json(report, json)
-    if json == "-":
-        return
+    if json != "-":
+        _print(report)
+    if not all(right for checks in report["goldens"].values() for right in checks.values()):
+        raise typer.Exit(1)
+
+
+def _print(report: dict[str, Any]) -> None:
     typer.echo(f"bihrnet {report['bihrnet']} in {report['location']}")
     typer.echo(f"Python {report['python']} on {report['system']}")
     typer.echo(f"{report['processor']}, {report['cores']} cores usable")
@@ -38,10 +51,19 @@ def doctor(
     for gap in report["missing"]:
         typer.echo(f"missing for {gap['needed_for']}: {gap['install']}{_cause(gap['error'])}")
     typer.echo(f"bundled models: {', '.join(report['models']) or 'none'}")
+    for model, checks in report["goldens"].items():
+        typer.echo(f"  {model}: {_golden_line(checks)}")
 
 
-def examine() -> dict[str, Any]:
-    """The report: versions as text, None for a library that is missing or broken."""
+def examine(files: list[Path]) -> dict[str, Any]:
+    """The report: versions as text, None for a library that is missing or broken.
+
+    Args:
+        files: `.bhr` files to check, besides the bundled ones.
+
+    Raises:
+        BihrnetError: one of the files cannot be read.
+    """
     import cv2
     import numpy as np
 
@@ -66,6 +88,7 @@ def examine() -> dict[str, Any]:
         "libraries": libraries,
         "missing": missing,
         "models": list_models(),
+        "goldens": _goldens(files),
     }
 
 
@@ -91,6 +114,29 @@ def _engine_line(engine: dict[str, Any]) -> str:
     return (
         f"{engine['isa']} kernels ({reason}; usable: {', '.join(engine['usable'])}), "
         f"{engine['threads']} threads"
+    )
+
+
+def _goldens(files: list[Path]) -> dict[str, dict[str, bool]]:
+    """By model and instruction set: whether the engine computes what the file says."""
+    from bihrnet.loading import find_model, model_cards
+
+    paths = {card.name: card.path for card in model_cards()}
+    paths |= {str(file): find_model(file) for file in files}
+    try:
+        from bihrnet.engine.self_check import check_golden
+    except BihrnetError:  # the engine cannot run; the report has said so
+        return {}
+    return {name: check_golden(path) for name, path in paths.items()}
+
+
+def _golden_line(checks: dict[str, bool]) -> str:
+    wrong = [isa for isa, right in checks.items() if not right]
+    if not wrong:
+        return f"computes right with {', '.join(checks)} kernels"
+    return (
+        f"WRONG with {', '.join(wrong)} kernels: the file was damaged, the kernels fail here, or "
+        "rounding alone changes what this network says"
     )
 
 

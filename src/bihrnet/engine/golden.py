@@ -2,12 +2,13 @@
 
 A hash would be of no use: float arithmetic may differ in the last bit between instruction sets, and
 in a binary network one such bit can turn a sign. The digest therefore is the mean and the standard
-deviation of every heatmap, which a wrong weight, channel order or kernel changes a lot and
+deviation of every heatmap, which a wrong layer, channel order or kernel changes a lot and
 a turned sign hardly.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,14 +65,23 @@ class Golden:
                 raise BihrnetError(f"the golden's {key} is not a list of {joints} finite numbers")
         return cls(seed, tuple(map(float, data["mean"])), tuple(map(float, data["deviation"])))
 
+    def difference(self, heatmaps: NDArray[np.float32]) -> float:
+        """How far the digest of (1, K, h, w) heatmaps of `golden_image` lies from this one.
+
+        It is the largest difference of a mean or deviation, as a share of the largest deviation.
+        """
+        found = Golden.of(self.seed, heatmaps)
+        means = np.subtract(found.mean, self.mean)
+        deviations = np.subtract(found.deviation, self.deviation)
+        largest = float(np.abs([means, deviations]).max())
+        scale = max(self.deviation)
+        if largest == 0:
+            return 0.0
+        return largest / scale if scale > 0 else math.inf
+
     def matches(self, heatmaps: NDArray[np.float32]) -> bool:
         """Whether the (1, K, h, w) heatmaps of `golden_image` have this digest."""
-        found = Golden.of(self.seed, heatmaps)
-        bound = TOLERANCE * max(self.deviation)
-        return bool(
-            np.allclose(found.mean, self.mean, rtol=0, atol=bound)
-            and np.allclose(found.deviation, self.deviation, rtol=0, atol=bound)
-        )
+        return self.difference(heatmaps) <= TOLERANCE
 
 
 def golden_image(seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:

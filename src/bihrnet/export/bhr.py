@@ -10,17 +10,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bihrnet.engine.golden import Golden, golden_image
 from bihrnet.engine.model_file import ModelFile
 from bihrnet.errors import BihrnetError
 from bihrnet.export.calibration import calibrate
 from bihrnet.export.fusion import fuse
+from bihrnet.export.goldens import NO_GOLDEN, with_golden
 from bihrnet.export.trace import trace, trace_layers
 from bihrnet.nn.counting import count
 from bihrnet.nn.session import TorchSession
 
 Precision = Literal["fp32", "int8"]
-GOLDEN_SEED = 0
 
 
 def to_bhr(
@@ -57,17 +56,18 @@ def to_bhr(
         quantisation = calibrate(traced, values, layers, spec, calibration)
     graph, constants = fuse(layers, quantisation)
     counts = asdict(count(module, spec.input_size))
-    return ModelFile(
+    model = ModelFile(
         spec=spec,
         graph=graph,
         constants=constants,
         precision=precision,
-        golden=Golden.of(GOLDEN_SEED, session(golden_image(GOLDEN_SEED, spec.input_size))),
+        golden=NO_GOLDEN,
         licence=licence,
         recipe=_without_folders(recipe or {}),
         metrics=metrics or {},
         counts={key: counts[key] for key in ("params", "binary_weights", "real_weights")},
     )
+    return with_golden(model)
 
 
 def _without_folders(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,23 @@
+"""Whether this machine computes what a model file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bihrnet.engine.golden import golden_image
+from bihrnet.engine.model_file import read_model
+from bihrnet.engine.session import EngineSession, usable_isas
+
+
+def check_golden(path: str | Path) -> dict[str, bool]:
+    """Whether a `.bhr` file's golden comes out, by instruction set, the best first.
+
+    Where it does not, the file was damaged, kernels are wrong here, or the network is at the mercy
+    of rounding (docs/engine-format.md).
+
+    Raises:
+        BihrnetError: the file cannot be read.
+    """
+    file = read_model(path)
+    image = golden_image(file.golden.seed, file.spec.input_size)
+    return {isa: file.golden.matches(EngineSession(file, isa=isa)(image)) for isa in usable_isas()}
