@@ -18,6 +18,8 @@ using namespace nb::literals;
 namespace bihrnet {
 namespace {
 
+constexpr int kMaxThreads = 256;
+
 template <class T>
 using Array = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
 using FloatArray = Array<float>;
@@ -86,6 +88,7 @@ std::vector<double> measure(Engine& engine,
 NB_MODULE(_native, m) {
   m.doc() = "The C++ half of the engine. Use bihrnet.engine.session.EngineSession.";
   m.attr("LANES") = kLanes;
+  m.attr("MAX_THREADS") = kMaxThreads;
   m.def("usable_isas", &usable_isas, "Instruction sets that can run here, the best first.");
 
   m.def(
@@ -179,7 +182,7 @@ NB_MODULE(_native, m) {
           "__init__",
           [](Engine* self, const Network& network, const std::string& isa, int threads) {
             if (network.output() < 0) throw std::invalid_argument("the network has no ends");
-            if (threads < 1 || threads > 256) {
+            if (threads < 1 || threads > kMaxThreads) {
               throw std::invalid_argument("the number of threads is not within 1 and 256");
             }
             new (self) Engine(network, kernels(isa), threads);
@@ -187,6 +190,11 @@ NB_MODULE(_native, m) {
           "network"_a, "isa"_a, "threads"_a)
       .def("run", &run, "images"_a, "heatmaps"_a)
       .def("measure", &measure, "image"_a, "runs"_a)
+      .def_prop_ro("output_shape",
+                   [](const Engine& engine) {
+                     const TensorInfo& out = engine.output();
+                     return std::vector<int>{out.channels, out.height, out.width};
+                   })
       .def_prop_ro("isa", &Engine::isa)
       .def_prop_ro("threads", &Engine::threads)
       .def_prop_ro("arena_bytes", &Engine::arena_bytes);

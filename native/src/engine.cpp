@@ -23,6 +23,7 @@ Engine::Engine(const Network& network, const KernelTable& kernels, int threads)
       ops_(network_.ops().size()),
       pool_(threads) {
   for (std::size_t number = 0; number < ops_.size(); ++number) prepare(number);
+  network_.drop_constants();
 }
 
 void Engine::prepare(std::size_t number) {
@@ -75,6 +76,7 @@ void Engine::prepare_steps(ReadyOp& op, std::size_t number) {
       step.upsample_shift = info.upsample_shift;
       const int channels = network_.tensors()[std::size_t(info.tensor)].channels;
       const bool repeats = info.kind == StepKind::add && op.info->channels > channels;
+      op.groups_share_bytes |= info.kind == StepKind::store_bits && info.channel % 8 != 0;
       if (repeats) step.tensor_blocks = channels / kLanes;
       if (info.kind == StepKind::multiply)
         step.channel_values = reinterpret_cast<float*>(step.data);
@@ -240,12 +242,21 @@ void Engine::run_op(std::size_t number) {
   ReadyOp& op = ops_[number];
   const OpInfo& info = *op.info;
   switch (info.kind) {
-    case OpKind::conv:
-      share_rows(info.height, int(op.groups.size()), [&](int group, int begin, int end) {
+    case OpKind::conv: {
+      const int groups = int(op.groups.size());
+      const auto compute = [&](int group, int begin, int end) {
         const int size = op.weights.groups[std::size_t(group)].log2_blocks;
         kernels_.conv[std::size_t(info.conv.dot)][size](op.groups[std::size_t(group)], begin, end);
-      });
+      };
+      if (op.groups_share_bytes) {
+        share_rows(info.height, 1, [&](int, int begin, int end) {
+          for (int group = 0; group < groups; ++group) compute(group, begin, end);
+        });
+      } else {
+        share_rows(info.height, groups, compute);
+      }
       break;
+    }
     case OpKind::ternary: {
       const Ternary& kernel = kernels_.ternary[info.conv.dot == Dot::bytes];
       share_rows(op.ternary.height, 1,

@@ -44,6 +44,8 @@ class Engine {
     AlignedFloats scale;
     OffsetTable offsets;
     std::vector<ConvTask> groups;
+    // Whether channels of two groups lie in one byte, so that one thread has to write both.
+    bool groups_share_bytes = false;
     // Ternary convolutions:
     AlignedFloats shift;
     PackedTernary ternary_weights;
@@ -70,7 +72,7 @@ class Engine {
   void share_rows(int rows, int groups, Kernel kernel);
   void compute_means(std::size_t number) const;
 
-  const Network network_;
+  Network network_;  // without its constants once everything is prepared
   const KernelTable& kernels_;
   const Plan plan_;
   AlignedMemory arena_;

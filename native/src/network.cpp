@@ -238,4 +238,12 @@ void Network::ends(int input, int output) {
   output_ = output;
 }
 
+void Network::drop_constants() {
+  for (OpInfo& op : ops_) {
+    op.conv.weights = {};
+    op.conv.scale = op.conv.shift = op.conv.zero_points = {};
+    for (StepInfo& step : op.steps) step.channel_values = {};
+  }
+}
+
 }  // namespace bihrnet

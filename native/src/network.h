@@ -1,5 +1,5 @@
 // A network as it is described to the engine, op by op. It owns copies of all constants and checks
-// everything that a kernel relies on; `compile` (engine.h) turns it into something that runs.
+// everything that a kernel relies on; an `Engine` (engine.h) makes it ready to run.
 #pragma once
 
 #include <cstdint>
@@ -96,6 +96,9 @@ class Network {
 
   // The image (3 bytes per pixel) and the heatmaps.
   void ends(int input, int output);
+
+  // Frees weights and values per channel, for who has copies laid out for kernels.
+  void drop_constants();
 
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
   const std::vector<OpInfo>& ops() const { return ops_; }

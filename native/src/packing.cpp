@@ -34,6 +34,10 @@ Classes classes(int outputs, int stride, int pad, int kernel, int size) {
   return result;
 }
 
+Classes one_class(int outputs, int kernel) {
+  return {{{0, kernel}}, std::vector<int>(std::size_t(outputs), 0)};
+}
+
 bool inside(const Taps& taps, int tap) { return taps.first <= tap && tap < taps.second; }
 
 // The sum of one tap's weights, each times its input channel's zero point (for bits: as it is).
@@ -125,8 +129,16 @@ PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes,
 }
 
 OffsetTable offset_table(const ConvInfo& conv, const TensorInfo& input, int height, int width) {
-  const Classes rows = classes(height, conv.stride, conv.pad_y, conv.kernel_height, input.height);
-  const Classes columns = classes(width, conv.stride, conv.pad_x, conv.kernel_width, input.width);
+  // Where zeros stand for zero, what lies off the image makes no difference.
+  const bool alike = conv.dot != Dot::binary &&
+                     std::all_of(conv.zero_points.begin(), conv.zero_points.end(),
+                                 [](float zero_point) { return zero_point == 0; });
+  const Classes rows =
+      alike ? one_class(height, conv.kernel_height)
+            : classes(height, conv.stride, conv.pad_y, conv.kernel_height, input.height);
+  const Classes columns =
+      alike ? one_class(width, conv.kernel_width)
+            : classes(width, conv.stride, conv.pad_x, conv.kernel_width, input.width);
   const std::size_t channels = conv.scale.size();
   const std::size_t padded = blocks(channels) * kLanes;
   const int taps = conv.kernel_height * conv.kernel_width;

@@ -11,7 +11,8 @@
 
 namespace bihrnet {
 
-// A tensor's memory. Around the image lies a border as wide as the widest padding of its readers.
+// A tensor's memory. Around the image lies a border as wide as the widest padding
+// with which any tensor of this type and size is read.
 struct Placement {
   std::size_t origin = 0;  // of pixel (0, 0), from the start of the arena
   std::ptrdiff_t row_pitch = 0;

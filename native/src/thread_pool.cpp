@@ -31,10 +31,17 @@ int end_of(std::uint64_t range) { return int(range >> 16 & kMask); }
 
 ThreadPool::ThreadPool(int threads) : threads_(threads), ranges_(new Range[std::size_t(threads)]) {
   workers_.reserve(std::size_t(threads - 1));
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (...) {
+    stop();  // those that did start, or their destructors would end the process
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
   stop_.store(true);
   loop_.fetch_add(1);
   loop_.notify_all();
@@ -109,8 +116,9 @@ void ThreadPool::work(int self) {
   std::uint32_t seen = 0;
   for (;;) {
     wait_for_loop(seen);
-    if (stop_.load()) return;
+    // In this order: who stops sets the flag first, so a loop that is seen brings its flag along.
     seen = loop_.load(std::memory_order_acquire);
+    if (stop_.load()) return;
     while (take_item(self)) {
     }
   }

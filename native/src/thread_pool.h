@@ -53,6 +53,8 @@ class ThreadPool {
   bool take_item(int self);
   bool take_from(int owner, int self);
   void work(int self);
+  // Ends the threads that run.
+  void stop();
   // Waits until the number of the loop is not `seen` any more.
   void wait_for_loop(std::uint32_t seen);
 

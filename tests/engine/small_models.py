@@ -45,6 +45,7 @@ def every_op(seed: int = 0) -> ModelFile:
 
     constants = {
         "offset": np.float32([123.7, 116.3, 103.5]),
+        "offset8": np.float32([123.7, 116.3, 103.5]),
         "stem.weight": floats(6, 3, 3, 3) / 100,
         "stem8.weight": random.integers(-127, 128, (5, 3, 3, 3)).astype(np.int8),
         "one.weight": pack_bits(random.random((4, 3, 3, 6)) < 0.5),
@@ -74,7 +75,7 @@ def every_op(seed: int = 0) -> ModelFile:
     steps = (PreluStep("slope"), StoreStep("x"), SignStep("x.bits", "threshold"), MeanStep("mean"))
     convolve(Conv, "stem", "image", 2, (1, 1), steps, offset="offset")
     steps = (ReluStep(), QuantiseStep("fine"))
-    convolve(ConvInt8, "stem8", "image", 2, (1, 1), steps, offset="offset")
+    convolve(ConvInt8, "stem8", "image", 2, (1, 1), steps, offset="offset8")
     steps = (
         SignStep("one.bits", "threshold.one"),
         ScaleStep("scale"),

@@ -8,6 +8,9 @@ from small_models import SIZE, every_op
 
 from bihrnet.engine.graph import (
     AddStep,
+    Conv,
+    Graph,
+    MeanStep,
     MultiplyStep,
     ReluStep,
     SignStep,
@@ -68,6 +71,7 @@ def test_bytes_of_a_tensor():
         (with_op("one", input="x"), "cannot read tensor 'x' of type f32"),
         (with_op("stem8", input="fine"), "before all of it is written"),
         (with_op("down", input="image"), "not int8 of any x any x any x 3"),
+        (with_op("ternary", mul="excite.mul"), "constant 'excite.mul' is used more than once"),
         (with_op("squeeze", input="image", weight="stem.weight"), "an offset belongs to the image"),
         (with_op("stem", offset=None), "an offset belongs to the image"),
         (with_op("down", offset="offset"), "an offset belongs to the image"),
@@ -144,6 +148,20 @@ def test_constants_out_of_range_are_refused(name, edit, cause):
 
 def test_an_unused_constant_is_refused():
     refused("constant 'more' belongs to no op", constants={"more": np.zeros(1, np.float32)})
+
+
+def test_a_tensor_of_too_many_elements_is_refused():
+    constants = {"weight": np.zeros((64, 1, 1, 3), np.float32), "offset": np.zeros(3, np.float32)}
+    constants |= {name: np.zeros(64, np.float32) for name in ("mul", "add", "threshold")}
+    conv = Conv(
+        *("conv", "image", "weight", "mul", "add", 1, (0, 0)),
+        steps=(SignStep("bits", "threshold"), MeanStep("mean")),
+        offset="offset",
+    )
+    tensors = (Tensor("image", "u8", 3), Tensor("bits", "bits", 64), Tensor("mean", "f32", 64))
+    graph = Graph(tensors, (conv,), "image", "mean")
+    with pytest.raises(BihrnetError, match=r"tensor 'bits' has more than 2\^28 elements"):
+        infer_sizes(graph, constants, (4096, 4096))
 
 
 @pytest.mark.parametrize("size", [(0, 8), (8, 5000), (1, 1)])

@@ -37,7 +37,7 @@ INTEGERS = np.arange(-3, 4)
 
 
 def run(graph, constants, images, isa, threads=1):
-    network = native_network(graph, constants, images.shape[1:3])
+    network, _ = native_network(graph, constants, images.shape[1:3])
     engine = _native.Engine(network, isa, threads)
     output = run_graph(graph, constants, images)[graph.output].transpose(0, 3, 1, 2)
     heatmaps = np.full(output.shape, np.nan, np.float32)
@@ -49,14 +49,14 @@ def random_image(rng, height, width, count=1):
     return rng.integers(0, 256, (count, height, width, 3), np.uint8)
 
 
-def stem(rng, constants, channels, *steps, **changes):
+def stem(rng, constants, channels, *steps, name="stem", stride=1):
     """A 1x1 convolution of the image whose results are exact integers."""
-    constants["stem.w"] = rng.choice(INTEGERS, (channels, 1, 1, 3)).astype(np.float32)
-    constants["stem.mul"] = np.ones(channels, np.float32)
-    constants["stem.add"] = rng.integers(-200, 200, channels).astype(np.float32)
-    constants["stem.offset"] = np.zeros(3, np.float32)
-    fields = {"stride": 1, "padding": (0, 0), "offset": "stem.offset"} | changes
-    return Conv("stem", "image", "stem.w", "stem.mul", "stem.add", steps=steps, **fields)
+    weight, mul, add, offset = (f"{name}.{key}" for key in ("weight", "mul", "add", "offset"))
+    constants[weight] = rng.choice(INTEGERS, (channels, 1, 1, 3)).astype(np.float32)
+    constants[mul] = np.ones(channels, np.float32)
+    constants[add] = rng.integers(-200, 200, channels).astype(np.float32)
+    constants[offset] = np.zeros(3, np.float32)
+    return Conv(name, "image", weight, mul, add, stride, (0, 0), steps, offset)
 
 
 def signs(rng, constants, channels):
@@ -274,15 +274,20 @@ def test_added_channels_repeat(isa, channels, copies):
     constants = {}
     start = stem(rng, constants, channels, StoreStep("few"))
     constants["w"] = np.zeros((channels * copies, 1, 1, 3), np.float32)
+    constants["offset"] = np.zeros(3, np.float32)
     conv = Conv(
         *("conv", "image", "w", *identity(constants, channels * copies), 1, (0, 0)),
         steps=(AddStep("few"), StoreStep("out")),
-        offset="stem.offset",
+        offset="offset",
     )
     tensors = (IMAGE, Tensor("few", "f32", channels), Tensor("out", "f32", channels * copies))
     graph = Graph(tensors, (start, conv), "image", "out")
-    found, wanted = run(graph, constants, random_image(rng, 7, 9), isa)
+    image = random_image(rng, 7, 9)
+    found, wanted = run(graph, constants, image, isa)
     np.testing.assert_array_equal(found, wanted)
+    network, names = native_network(graph, constants, (7, 9))
+    assert set(names) == {"stem", "conv"}
+    assert len(_native.Engine(network, isa, 1).measure(image[0], 1)) == len(names)
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -301,7 +306,7 @@ def test_steps_over_slices(isa, channels, size, upsample, threads, seed):
     image_size = (size[0] * upsample, size[1] * upsample)
     constants = {}
     start = stem(rng, constants, total, StoreStep("x"), MeanStep("mean"))
-    small = stem(rng, constants, total, StoreStep("small"), stride=upsample)
+    small = stem(rng, constants, total, StoreStep("small"), name="small stem", stride=upsample)
     gate = Load("gate", "mean", (ScaleStep("tiny"), SigmoidStep(), StoreStep("gate")))
     constants["tiny"] = rng.normal(0, 1e-2, total).astype(np.float32)
     gated = Load("gated", "x", (MultiplyStep("gate"), StoreStep("gated")))

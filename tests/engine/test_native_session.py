@@ -120,6 +120,11 @@ def test_another_size_than_the_models_own(model):
     assert engine(images).shape == (1, 17, 24, 8)
 
 
+def test_a_size_that_the_strides_do_not_divide(model):
+    with pytest.raises(BihrnetError, match="test: 66x64 is no multiple of its strides"):
+        EngineSession(model, threads=1, input_size=(66, 64))
+
+
 def test_sessions_run_side_by_side_and_one_session_takes_turns(model):
     shared = EngineSession(model, threads=2)
     images = [crops(2, seed=seed) for seed in range(4)]

@@ -39,13 +39,19 @@ Constants = Mapping[str, NDArray[Any]]
 
 def native_network(
     graph: Graph, constants: Constants, image_size: tuple[int, int]
-) -> _native.Network:
+) -> tuple[_native.Network, list[str]]:
     """The graph for images of that (height, width), checked; `_native.Engine` runs it.
+
+    Returns:
+        the network, and for each of its ops the name of the graph's op that it is part of.
 
     Raises:
         BihrnetError: the graph does not fit together, or not that size.
+        ValueError: it is too much for the engine.
     """
-    return _Translation(graph, constants, infer_sizes(graph, constants, image_size)).network
+    sizes = infer_sizes(graph, constants, image_size)
+    translation = _Translation(graph, constants, sizes)
+    return translation.network, translation.op_names
 
 
 class _Translation:
@@ -58,6 +64,8 @@ class _Translation:
         self.tensors: dict[str, Tensor] = {tensor.name: tensor for tensor in graph.tensors}
         self.sizes = sizes
         self.network = _native.Network()
+        self.op_names: list[str] = []
+        self.copies: dict[tuple[str, int], int] = {}
         self.numbers = {
             tensor.name: self.network.tensor(
                 tensor.type,
@@ -70,6 +78,7 @@ class _Translation:
         }
         for op in graph.ops:
             added = [self.repeated(op, step) for step in op.steps]
+            self.op_names.append(op.name)
             if isinstance(op, Load):
                 self.network.load(self.numbers[op.input], op.upsample)
             elif isinstance(op, MaxPool):
@@ -118,11 +127,14 @@ class _Translation:
         channels = self.channels(op)
         if channels <= source.channels or source.channels % _native.LANES == 0:
             return number
-        copies = self.network.tensor("f32", *self.sizes[step.tensor], channels)
-        for first in range(0, channels, source.channels):
-            self.network.load(number, 1)
-            self.network.step_store(copies, first)
-        return copies
+        if (source.name, channels) not in self.copies:
+            copies = self.network.tensor("f32", *self.sizes[source.name], channels)
+            for first in range(0, channels, source.channels):
+                self.network.load(number, 1)
+                self.network.step_store(copies, first)
+                self.op_names.append(op.name)
+            self.copies[source.name, channels] = copies
+        return self.copies[source.name, channels]
 
     def channels(self, op: Op) -> int:
         if isinstance(op, Load | MaxPool):

@@ -67,18 +67,20 @@ class EngineSession:
         file = model if isinstance(model, ModelFile) else read_model(model)
         size = input_size or file.spec.input_size
         self._spec = replace(file.spec, input_size=size)
-        network = native_network(file.graph, file.constants, size)
+        threads = available_cores() if threads is None else threads
         try:
-            self._engine = _native.Engine(
-                network, _choose_isa(isa), available_cores() if threads is None else threads
-            )
-        except ValueError as error:
+            network, self._op_names = native_network(file.graph, file.constants, size)
+            self._engine = _native.Engine(network, _choose_isa(isa), threads)
+        except MemoryError as error:
+            raise BihrnetError(f"{file.spec.name}: there is not enough memory for it") from error
+        except (ValueError, RuntimeError) as error:  # RuntimeError: a thread cannot be started
             raise BihrnetError(f"{file.spec.name}: {error}") from error
         height, width = size
         stride = self._spec.stride
         self._input_shape = (height, width, 3)
         self._output_shape = (len(file.spec.skeleton), height // stride, width // stride)
-        self._op_names = [op.name for op in file.graph.ops]
+        if tuple(self._engine.output_shape) != self._output_shape:
+            raise BihrnetError(f"{file.spec.name}: {height}x{width} is no multiple of its strides")
 
     @property
     def spec(self) -> ModelSpec:
@@ -112,8 +114,11 @@ class EngineSession:
 
     def op_times(self, crop: NDArray[np.uint8], runs: int = 20) -> list[tuple[str, float]]:
         """Name of every op and its shortest time over some runs on one crop, in seconds."""
-        times = self._engine.measure(np.ascontiguousarray(crop), runs)
-        return list(zip(self._op_names, times, strict=True))
+        times: dict[str, float] = {}
+        measured = self._engine.measure(np.ascontiguousarray(crop), runs)
+        for name, seconds in zip(self._op_names, measured, strict=True):
+            times[name] = times.get(name, 0.0) + seconds
+        return list(times.items())
 
 
 def _choose_isa(isa: str | None) -> str:
@@ -126,7 +131,6 @@ def _choose_isa(isa: str | None) -> str:
 
 
 def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use, as far as the engine can."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(usable or 1, _native.MAX_THREADS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -44,7 +45,7 @@ MAX_STRIDE = 4
 MAX_UPSAMPLE = 64
 MAX_TERMS = 1 << 16  # of one sum: 2**16 * 255 * 127 < 2**31
 MAX_ITEMS = 1 << 16  # tensors, ops, steps of an op
-MAX_TENSOR_BYTES = 1 << 30
+MAX_TENSOR_ELEMENTS = 1 << 28
 MAX_GRAPH_BYTES = 1 << 33
 
 Constants = Mapping[str, NDArray[Any]]
@@ -145,8 +146,8 @@ class _Walk:
     def set_size(self, name: str, size: Size) -> None:
         if self.sizes.setdefault(name, size) != size:
             self.refuse(f"it writes tensor {name[:80]!r} in another size than earlier ops")
-        if tensor_bytes(self.tensors[name], size) > MAX_TENSOR_BYTES:
-            self.refuse(f"tensor {name[:80]!r} is larger than 1 GiB")
+        if size[0] * size[1] * self.tensors[name].channels > MAX_TENSOR_ELEMENTS:
+            self.refuse(f"tensor {name[:80]!r} has more than 2^28 elements")
 
     def check_complete(self, name: str) -> None:
         tensor = self.tensor(name)
@@ -266,8 +267,9 @@ class _Walk:
             self.refuse("its last step does not write")
         for step in op.steps:
             self.check_step(step, size, channels)
+        reads = set(op_reads(op))
         for name in op_writes(op):
-            if name in op_reads(op):
+            if name in reads:
                 self.refuse(f"it reads tensor {name[:80]!r}, which it writes")
 
     def check_step(self, step: Step, size: Size, channels: int) -> None:
@@ -317,7 +319,11 @@ class _Walk:
         total = sum(tensor_bytes(self.tensors[name], size) for name, size in self.sizes.items())
         if total > MAX_GRAPH_BYTES:
             self.refuse("its tensors are larger than 8 GiB together")
-        used = {name for op in self.graph.ops for name in op_constants(op)}
-        unused = sorted(set(self.constants) - used)
+        uses = Counter(name for op in self.graph.ops for name in op_constants(op))
+        # An engine copies constants op by op, so sharing would let a small file fill the memory.
+        shared = [name for name, count in uses.items() if count > 1]
+        if shared:
+            self.refuse(f"constant {shared[0][:80]!r} is used more than once")
+        unused = sorted(set(self.constants) - set(uses))
         if unused:
             self.refuse(f"constant {unused[0][:80]!r} belongs to no op")

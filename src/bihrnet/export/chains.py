@@ -89,9 +89,12 @@ class Value:
     quantised: str | None = None
 
     def is_last(self) -> bool:
-        """Whether every part can be carried on."""
-        return bool(self.parts) and all(
-            stage == len(chain.stages) - 1 for chain, stage in self.parts
+        """Whether every part can be carried on: the end of its chain, and of no other part's."""
+        distinct = len({chain for chain, _ in self.parts}) == len(self.parts)
+        return (
+            bool(self.parts)
+            and distinct
+            and all(stage == len(chain.stages) - 1 for chain, stage in self.parts)
         )
 
     def slices(self) -> Iterable[tuple[Chain, Stage, slice]]:

@@ -63,6 +63,7 @@ from bihrnet.export.layers import (
     Sign,
     Sum,
     Upsample,
+    sign_used_as_number,
 )
 from bihrnet.export.orders import arrange
 
@@ -87,6 +88,8 @@ def fuse(
     for layer in layers:
         if type(layer) not in _HANDLERS:
             _refuse(layer, f"is a {type(layer).__name__}")
+    if (sign := sign_used_as_number(layers)) is not None:
+        _refuse(sign, "is a sign whose value is used as a number")
     fusion = _Fusion(layers, quantisation)
     for index, layer in enumerate(fusion.layers):
         fusion.values.append(_HANDLERS[type(layer)](fusion, index, layer))
@@ -144,12 +147,18 @@ class _Fusion:
 
     def computed(self, index: int) -> Value:
         """The layer's value as it is."""
-        if isinstance(self.layers[index], Sign):
-            _refuse(self.layers[index], "is a sign whose value is used as a number")
         value, factor = self.settled(index)
         if factor > 1:
             value = self.builder.load(self.layers[index].name, value, factor)
             self.values[index] = Lazy.of(value)
+        return value
+
+    def times(self, index: int, factor: float) -> Value:
+        """The layer's value times a number; the layer itself stays as it is for other readers."""
+        lazy = self.scaled(index, np.full(self.values[index].value.channels, factor))
+        value = self.affine_done(lazy, self.layers[index].name)
+        if lazy.factor > 1:
+            value = self.builder.load(self.layers[index].name, value, lazy.factor)
         return value
 
     def image(self, index: int, layer: Image) -> Lazy:
@@ -177,6 +186,8 @@ class _Fusion:
     ) -> Value:
         if layer.stride != 1:
             _refuse(layer, f"is a ternary convolution of stride {layer.stride}")
+        if isinstance(self.layers[layer.inputs[0]], Image):
+            _refuse(layer, "is a ternary convolution of the image")
         value = self.computed(layer.inputs[0])
         steps = None if self.quantisation is None else self.quantisation.get(layer.inputs[0])
         if steps is None:
@@ -319,8 +330,8 @@ class _Fusion:
         A mean of r ranges is their sum over r, so the other summand is multiplied by r before.
         """
         ranges = short.factor if isinstance(short, GroupMean) else 1
-        self.values[summand] = self.scaled(summand, np.full(layer.channels, float(ranges)))
-        host, wide = self.computed(summand), self.computed(short.inputs[0])
+        host = self.times(summand, float(ranges)) if ranges > 1 else self.computed(summand)
+        wide = self.computed(short.inputs[0])
         if len(host.parts) > 1:
             host = self.builder.load(layer.name, host)
 

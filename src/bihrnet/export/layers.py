@@ -7,6 +7,7 @@ channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -273,3 +274,18 @@ AnyLayer: TypeAlias = (
     | Repeat
     | GroupMean
 )
+
+
+def sign_used_as_number(layers: Sequence[AnyLayer]) -> Sign | None:
+    """A sign that something else than a binary convolution reads, or that is the output.
+
+    Where signs are bits, they have no value.
+    """
+    signs = {index: layer for index, layer in enumerate(layers) if isinstance(layer, Sign)}
+    for layer in layers:
+        if isinstance(layer, Convolution) and layer.kind == "binary":
+            continue
+        for source in layer.inputs:
+            if source in signs:
+                return signs[source]
+    return signs.get(len(layers) - 1)

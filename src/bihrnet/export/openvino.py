@@ -37,6 +37,7 @@ from bihrnet.export.layers import (
     Sign,
     Sum,
     Upsample,
+    sign_used_as_number,
 )
 from bihrnet.export.trace import trace, trace_layers
 from bihrnet.nn.session import TorchSession
@@ -61,6 +62,10 @@ def write_openvino(session: TorchSession, path: str | Path) -> None:
 
 def openvino_model(layers: Sequence[AnyLayer], size: tuple[int, int]) -> ov.Model:
     """The graph of a network's layers, the last one its output."""
+    if (sign := sign_used_as_number(layers)) is not None:
+        raise BihrnetError(
+            f"layer {sign.name} is a sign whose value is used as a number; use ONNX for OpenVINO"
+        )
     translation = _Translation(layers, size)
     for index, layer in enumerate(layers):
         handler = _HANDLERS.get(type(layer))
