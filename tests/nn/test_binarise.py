@@ -93,8 +93,8 @@ def test_weights_become_their_sign_times_the_mean_magnitude_of_the_channel(
     ):
         scale = math.fsum(abs(value) for value in row) / size
         assert binary == pytest.approx([scale * scalar_sign(value) for value in row], abs=1e-12)
-        # The scaling factor counts as a constant: no term for its own derivative.
-        assert gradient == pytest.approx([3 * scale * ste_gradient(v) for v in row], abs=1e-12)
+        # Neither the scaling factor nor a term for its own derivative.
+        assert gradient == pytest.approx([3 * ste_gradient(v) for v in row], abs=1e-12)
     assert weight_scale(weight).shape == (2, 1, 1, 1)
 
 

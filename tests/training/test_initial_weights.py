@@ -18,13 +18,17 @@ SMALL = "small-hrnet-w16"
 
 
 def own_checkpoint(
-    path: Path, architecture: str = SMALL, recipe: dict[str, object] | None = None
+    path: Path,
+    architecture: str = SMALL,
+    recipe: dict[str, object] | None = None,
+    options: dict[str, object] | None = None,
 ) -> torch.nn.Module:
-    network = nn.build(architecture, len(LSP))
+    options = options or {}
+    network = nn.build(architecture, len(LSP), **options)
     metadata = {
         "format": 1,
         "architecture": architecture,
-        "options": {},
+        "options": options,
         "skeleton": LSP.to_dict(),
         "input_size": [64, 64],
         "recipe": recipe or {},
@@ -45,6 +49,16 @@ def test_a_teacher_from_a_checkpoint_of_ours(tmp_path):
     image = crops()
     with torch.no_grad():
         assert torch.allclose(load_teacher(section, LSP)(image), network.eval()(image), atol=1e-6)
+
+
+def test_a_teacher_has_the_options_of_its_checkpoint(tmp_path):
+    """Shortcuts have no parameters: without them the weights would fit another network."""
+    path = tmp_path / "best.ckpt"
+    network = own_checkpoint(path, "bihrnet-w16", options={"unit_shortcut": "none"})
+    section = TeacherSection(architecture="bihrnet-w16", checkpoint=str(path))
+    image = crops()
+    with torch.no_grad():
+        assert torch.allclose(load_teacher(section, LSP)(image), network.eval()(image), atol=1e-5)
 
 
 def test_a_teacher_that_gives_logits_teaches_heatmaps(tmp_path):

@@ -56,6 +56,7 @@ from bihrnet.nn.lbrn_blocks import TernaryConv2d
 from bihrnet.nn.lbrn_pyramid import enlarge_to, fractional_max_pool
 from bihrnet.nn.lite_hrnet_blocks import Interleave
 from bihrnet.nn.prelu import PReLU
+from bihrnet.nn.upsample import NearestUpsample
 
 
 class LayerTracer(fx.Tracer):
@@ -75,6 +76,7 @@ _LEAVES = (
     ChannelShortcut,
     Shuffle,
     Interleave,
+    NearestUpsample,
     EnlargeTo,
     PReLU,
     TernaryConv2d,
@@ -269,9 +271,10 @@ class _Reader:
         if exact and module.mode == "bilinear" and module.align_corners:
             self.unary(node, BilinearUpsample, factor=factor)
             return
-        if module.mode != "nearest" or not exact or factor & (factor - 1):
-            self.refuse(node, f"Upsample {module.mode} by {module.scale_factor}")
-        self.unary(node, Upsample, factor=factor)
+        self.refuse(node, f"Upsample {module.mode} by {module.scale_factor}")
+
+    def nearest(self, node: fx.Node, module: NearestUpsample) -> None:
+        self.unary(node, Upsample, factor=module.factor)
 
     def enlarge_to(self, node: fx.Node) -> None:
         self.emit(node, BilinearResize, (self.input(node, 0), self.input(node, 1)))
@@ -352,6 +355,7 @@ _MODULES: dict[type[nn.Module], Callable[..., None]] = {
     PReLU: _Reader.prelu,
     nn.LeakyReLU: _Reader.leaky_relu,
     nn.Upsample: _Reader.upsample,
+    NearestUpsample: _Reader.nearest,
     EnlargeTo: _Reader.nearest_to,
     nn.ReLU: lambda reader, node, _: reader.unary(node, Relu),
     nn.ReLU6: lambda reader, node, _: reader.unary(node, Relu6),

@@ -57,14 +57,13 @@ class _ScaledSign(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor) -> Tensor:
-        scale = weight_scale(weight)
-        ctx.save_for_backward(weight, scale)
-        return sign(weight).mul_(scale)
+        ctx.save_for_backward(weight)
+        return sign(weight).mul_(weight_scale(weight))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        weight, scale = ctx.saved_tensors
-        return (gradients[0] * scale).masked_fill_(weight.abs() > 1, 0)
+        (weight,) = ctx.saved_tensors
+        return gradients[0].masked_fill(weight.abs() > 1, 0)
 
 
 def sign_ste(x: Tensor) -> Tensor:
@@ -89,7 +88,9 @@ def scaled_sign(weight: Tensor) -> Tensor:
     """Binary weights with one scaling factor per output channel (XNOR-Net, BiHRNet eq. 2).
 
     Forward: y = a * sign(w), a = mean of abs(w) over all weights of the output channel.
-    Gradient: dy/dw = a if abs(w) <= 1 else 0; a counts as a constant (ReActNet's code).
+    Gradient: dy/dw = 1 if abs(w) <= 1 else 0 (ReActNet's code). The a that the chain rule would
+    have is left out: it is about 0.01, makes gradients as small as Adam's epsilon of 1e-8, and
+    weights then hardly move (docs/training.md).
 
     Args:
         weight: latent weights, output channels first.

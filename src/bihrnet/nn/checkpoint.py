@@ -90,9 +90,9 @@ class Checkpoint:
         """
         with torch.device("meta"):  # no time for random weights that are replaced at once
             module = build(self.architecture, len(self.skeleton), **self.options)
-        return self.restore(module)
+        return self._restore(module)
 
-    def restore(self, network: torch.nn.Module) -> torch.nn.Module:
+    def _restore(self, network: torch.nn.Module) -> torch.nn.Module:
         """Give a network of this architecture these weights.
 
         Returns:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from bihrnet.nn.lite_hrnet_blocks import depthwise_bn
 from bihrnet.nn.residual import conv_bn
+from bihrnet.nn.upsample import NearestUpsample
 
 
 class EnlargeTo(nn.Module):
@@ -15,7 +16,7 @@ class EnlargeTo(nn.Module):
     def __init__(self, factor: int) -> None:
         super().__init__()
         self.factor = factor
-        self.enlarge = nn.Upsample(scale_factor=factor)
+        self.enlarge = NearestUpsample(factor)
 
     def forward(self, x: Tensor, like: Tensor) -> Tensor:
         height, width = like.shape[2:]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bihrnet.nn.initialise import initialise
 from bihrnet.nn.residual import conv_bn
+from bihrnet.nn.upsample import NearestUpsample
 
 #: Places of a block in one level of an hourglass: beside the level, before and behind the next
 #: lower level, and in the middle of the lowest.
@@ -73,7 +74,7 @@ class Hourglass(nn.Module):
         self.down = layers.block(depth, "down")
         self.inner = Hourglass(depth - 1, layers) if depth > 1 else layers.block(depth, "bottom")
         self.up = layers.block(depth, "up")
-        self.enlarge = nn.Upsample(scale_factor=2.0, mode="nearest")
+        self.enlarge = NearestUpsample(2)
 
     def forward(self, x: Tensor) -> Tensor:
         low = self.up(self.inner(self.down(self.pool(x))))

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bihrnet.nn.initialise import initialise
 from bihrnet.nn.registry import register
 from bihrnet.nn.residual import BasicBlock, Bottleneck, conv_bn
+from bihrnet.nn.upsample import NearestUpsample
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def fusion_path(widths: Sequence[int], source: int, target: int, layers: Layers)
     if source > target:
         return nn.Sequential(
             *layers.up(widths[source], widths[target]),
-            nn.Upsample(scale_factor=2.0 ** (source - target), mode="nearest"),
+            NearestUpsample(2 ** (source - target)),
         )
     steps, width = target - source, widths[source]
     return nn.Sequential(

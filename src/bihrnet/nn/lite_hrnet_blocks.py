@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bihrnet.nn.residual import conv_bn
+from bihrnet.nn.upsample import NearestUpsample
 
 
 def depthwise_bn(channels: int, stride: int = 1, kernel_size: int = 3) -> nn.Sequential:
@@ -94,7 +95,7 @@ class CrossResolutionWeighting(nn.Module):
         self.shrink.append(nn.Identity())
         self.conv1 = conv_bn(total, hidden, 1).append(nn.ReLU(inplace=True))
         self.conv2 = conv_bn(hidden, total, 1).append(nn.Sigmoid())
-        self.enlarge = nn.ModuleList(nn.Upsample(scale_factor=factor) for factor in factors)
+        self.enlarge = nn.ModuleList(NearestUpsample(factor) for factor in factors)
         self.enlarge.append(nn.Identity())
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

@@ -32,8 +32,8 @@ def load_teacher(section: TeacherSection, skeleton: Skeleton) -> Teacher:
             f"the recipe distils from {section.architecture}: give its checkpoint with --teacher"
         )
     path = Path(section.checkpoint)
-    network = nn.build(section.architecture, len(skeleton), **section.options)
     if not _is_own(path):
+        network = nn.build(section.architecture, len(skeleton), **section.options)
         load_hrnet_weights(network, path, channel_order=section.channels)
         return Teacher(network)
     checkpoint = read_checkpoint(path)
@@ -46,7 +46,8 @@ def load_teacher(section: TeacherSection, skeleton: Skeleton) -> Teacher:
         raise BihrnetError(
             f"{path} estimates {checkpoint.skeleton.name}, but the data is {skeleton.name}"
         )
-    return Teacher(checkpoint.restore(network))
+    # With the options it was trained with: some make another network of the same weights.
+    return Teacher(checkpoint.build())
 
 
 def start_from(network: Module, path: Path) -> None:

@@ -22,6 +22,7 @@ from bihrnet.nn.logits import heatmaps
 from bihrnet.training.batches import Batch
 from bihrnet.training.binarisation import BinarisationSchedule
 from bihrnet.training.checkpoint import random_states, restore_random_states
+from bihrnet.training.compiled import check_gradients
 from bihrnet.training.distillation import DISTILLATION_LOSSES, Teacher, distillation_loss
 from bihrnet.training.ema import MovingAverage
 from bihrnet.training.losses import POSE_LOSSES
@@ -65,6 +66,7 @@ class PoseTraining(pl.LightningModule):
         # A function, not a module: the network must not appear in checkpoints twice.
         forward = network.__call__
         self._learn = torch.compile(forward, dynamic=False) if compile else forward
+        self._gradients_unchecked = compile
         self.steps_per_epoch = steps_per_epoch
         #: Of the last evaluation: metrics as `bihrnet evaluate` names them, and "val_loss".
         self.metrics: dict[str, float] = {}
@@ -117,8 +119,12 @@ class PoseTraining(pl.LightningModule):
     ) -> None:
         """Clip by the recipe; stop before a loss that is not a number reaches the weights.
 
-        The gradients were summed over processes before, so all processes stop together.
+        A compiled pass is checked at its first step. The gradients were summed over processes
+        before, so all processes stop together.
         """
+        if self._gradients_unchecked:
+            check_gradients(self.network)
+            self._gradients_unchecked = False
         limit = self.recipe.clip_gradients or float("inf")
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
         if not torch.isfinite(norm):

@@ -1,0 +1,54 @@
+"""What the optimiser says about a run: did every weight learn, and how freely did binary ones?
+
+    python scripts/check_training.py runs/RUN/last.ckpt [...]
+
+For runs of Adam, from the second moments it keeps:
+
+- parameters whose gradient was 0 in every step: nothing has reached them;
+- latent weights' share of Adam's full step, in the median: with gradients of size g it is
+  g / (g + epsilon), so gradients as small as epsilon (1e-8) hold binary weights back.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+EPSILON = 1e-8
+DECAY = 0.999  # of the second moment; Adam's default, which recipes do not change
+
+
+def report(path: Path) -> str:
+    """One line about a checkpoint."""
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    (optimiser,) = content["optimizer_states"]
+    moments = {
+        number: state["exp_avg_sq"] / (1 - DECAY ** float(state["step"]))
+        for number, state in optimiser["state"].items()
+    }
+    reached = {number: bool(moment.any()) for number, moment in moments.items()}
+    unreached = [moment.numel() for number, moment in moments.items() if not reached[number]]
+    total = sum(moment.numel() for moment in moments.values())
+    line = (
+        f"{path.parent.name}: never reached: {len(unreached)} of {len(moments)} parameters, "
+        f"{100 * sum(unreached) / total:.1f} % of all weights"
+    )
+    # `build_optimiser` puts latent weights first, where a network has any.
+    numbers = optimiser["param_groups"][0]["params"]
+    sizes = torch.cat([moments[n].flatten() for n in numbers if reached[n]]).sqrt()
+    share = (sizes / (sizes + EPSILON)).median().item()
+    return f"{line}; first group's share of Adam's step: {100 * share:.0f} %"
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoints", nargs="+", type=Path, metavar="last.ckpt")
+    for path in parser.parse_args().checkpoints:
+        print(report(path))
+
+
+if __name__ == "__main__":
+    main()
