@@ -1,4 +1,4 @@
-"""What the optimiser says about a run: did every weight learn, and how freely did binary ones?
+"""What the optimiser knows of a run: whether every weight learned, how freely binary ones did.
 
     python scripts/check_training.py runs/RUN/last.ckpt [...]
 
