@@ -58,6 +58,8 @@ def load(source: str | Path | HeatmapModel | None = None) -> HeatmapModel:
         BihrnetError: unknown name, missing or broken file, or PyTorch is needed and missing.
     """
     if source is not None and not isinstance(source, (str, Path)):
+        if not callable(source) or not hasattr(source, "spec"):
+            raise BihrnetError(f"a model is a name, a file or a HeatmapModel, not {source!r}")
         return source
     path = find_model(source)
     return _open_engine(path) if path.suffix.lower() == ENGINE_SUFFIX else _open_checkpoint(path)

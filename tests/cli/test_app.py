@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -41,6 +42,14 @@ def test_debug_shows_the_traceback_wherever_it_stands(monkeypatch) -> None:
     for arguments in (["--debug"], ["--value", "x", "--debug"]):
         with pytest.raises(BihrnetError):
             run(monkeypatch, BihrnetError("a.jpg: there is no such file"), *arguments)
+
+
+def test_a_path_that_cannot_even_be_looked_at_is_one_sentence(monkeypatch, capsys) -> None:
+    error = PermissionError(13, "Permission denied", "private/model.bhr")
+    assert run(monkeypatch, error) == 2
+    assert capsys.readouterr().err == "bihrnet: private/model.bhr: Permission denied\n"
+    with pytest.raises(OSError, match="without a file"):
+        run(monkeypatch, OSError("without a file"))
 
 
 def test_a_missing_library_is_told_with_the_remedy(monkeypatch, capsys) -> None:
@@ -86,6 +95,17 @@ def test_the_real_command_names_its_commands_and_tells_mistakes_in_one_line() ->
     traced = bihrnet("evaluate", "--dataset", "imagenet", "--debug")
     assert traced.returncode == 1
     assert "Traceback" in traced.stderr
+
+
+def test_names_too_long_or_of_other_alphabets() -> None:
+    wrong = bihrnet("info", f"{'x' * 300}.pth")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert "File name too long" in wrong.stderr
+    command = [sys.executable, "-m", "bihrnet", "doctor", "日本.bhr"]
+    latin = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    told = subprocess.run(command, capture_output=True, text=True, timeout=120, env=latin)
+    assert told.returncode == 2
+    assert told.stderr == "bihrnet: \\u65e5\\u672c.bhr: there is no such file\n"
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:

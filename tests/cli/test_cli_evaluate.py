@@ -73,7 +73,7 @@ def test_model_over_a_data_set(loaded, tmp_path) -> None:
     arguments = ["net.ckpt", "--dataset", "lspet", "--data", tmp_path, "--json", target]
     result = run(*arguments, "--no-flip", "--decoding", "dark", "--batch-size", 2)
     assert result.exit_code == 0, result.output
-    assert result.stdout == ""
+    assert result.stdout.startswith("stub@test on lspet val: 5 poses\n")
     assert loaded == {"model": "net.ckpt", "dataset": ("lspet", tmp_path, None, None)}
     report = json.loads(target.read_text())
     assert (report["model"], report["dataset"], report["split"]) == ("stub@test", "lspet", "val")
@@ -185,3 +185,16 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(loaded, tmp_path
     with pytest.raises(BihrnetError, match="cannot be written"):
         CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert loaded == {}
+
+
+def test_no_file_of_the_command_is_overwritten(tmp_path):
+    for name in ("results.json", "truth.json"):
+        (tmp_path / name).write_text("[]")
+    results, truth = tmp_path / "results.json", tmp_path / "truth.json"
+    judged = ["--dataset", "coco", "--results", results, "--annotations", truth]
+    for target in (results, truth):
+        assert "would overwrite another file" in sentence(*judged, "--json", target)
+    model = ["net.ckpt", "--dataset", "lspet", "--data", tmp_path]
+    both = ["--json", tmp_path / "x.json", "--save-results", tmp_path / "x.json"]
+    assert "would overwrite another file" in sentence(*model, *both)
+    assert results.read_text() == truth.read_text() == "[]"

@@ -84,7 +84,7 @@ def test_bundled_models_compute_right_with_every_kind_of_kernel() -> None:
     for checks in report["goldens"].values():
         assert list(checks) == report["engine"]["usable"]
         assert all(checks.values())
-    assert "computes right with" in run()
+    assert "computes its golden picture right with" in run()
 
 
 def test_a_file_whose_golden_does_not_come_out_is_named(tmp_path: Path) -> None:

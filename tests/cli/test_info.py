@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from bihrnet.cli.app import app
 from bihrnet.errors import BihrnetError
+from bihrnet.loading import find_model
 from bihrnet.nn import build
 from bihrnet.nn.binary import use_real_weights
 from bihrnet.nn.checkpoint import save_slim_checkpoint
@@ -96,7 +97,7 @@ def test_people_read_a_table(tmp_path: Path) -> None:
     target = tmp_path / "counts.json"
     command = [sys.executable, "-m", "bihrnet", "info", "small-hrnet-w16", "--json", str(target)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert result.stdout == ""
+    assert result.stderr == ""
     for row in (
         "small-hrnet-w16, 256x192, 17 joints",
         "real MACs 570,703,872 0.571 0.532",
@@ -106,8 +107,19 @@ def test_people_read_a_table(tmp_path: Path) -> None:
         "binary weights at 1 bit 0 0.00",
         "real weights at 32 bits 1,279,713 5.12",
     ):
-        assert row in " ".join(result.stderr.replace("│", " ").split())
+        assert row in " ".join(result.stdout.replace("│", " ").split())
     assert json.loads(target.read_text())["params"] == 1_284_961
+
+
+def test_json_does_not_take_the_place_of_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.bhr"
+    path.write_bytes(find_model().read_bytes())
+    for command in ("info", "doctor"):
+        with pytest.raises(BihrnetError, match="would overwrite another file"):
+            CliRunner().invoke(
+                app, [command, str(path), "--json", str(path)], catch_exceptions=False
+            )
+    assert path.read_bytes() == find_model().read_bytes()
 
 
 @pytest.mark.parametrize(

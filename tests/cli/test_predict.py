@@ -155,14 +155,25 @@ def test_a_video_that_breaks_off_keeps_its_frames(bihrnet, caplog) -> None:
 
 def test_boxes_that_fail_in_the_middle_of_a_video(bihrnet) -> None:
     video("v.mp4")
-    Path("boxes.json").write_text(json.dumps({"v.mp4": [BOX], "v.mp4#2": [[900, 0, 5, 5]]}))
+    Path("boxes.json").write_text(json.dumps({"v.mp4": [BOX], "v.mp4#2": [[-2e6, 0, 4e6, 5]]}))
     arguments = ["--detector", "boxes.json", "--out", "o", "--json", "v.json"]
     code, out, err = bihrnet("predict", "v.mp4", *arguments)
     assert code == 0
-    assert "passed over: v.mp4: box 0 [900.0, 0.0, 5.0, 5.0] lies outside" in err
+    assert "v.mp4 ends early: v.mp4: box 0 [-2000000.0, 0.0, 4000000.0, 5.0] is too large" in err
+    assert "passed over" not in out
     assert "2 poses in 2 frames" in out
     assert len(list(VideoReader("o/v.mp4"))) == 2
     assert len(json.loads(Path("v.json").read_text())["images"]) == 2
+
+
+def test_boxes_outside_the_picture_are_left_out_with_a_warning(bihrnet) -> None:
+    video("v.mp4")
+    boxes = {"v.mp4": [BOX], "v.mp4#2": [[900, 0, 5, 5], BOX], "v.mp4#3": [[900, 0, 5, 5]]}
+    Path("boxes.json").write_text(json.dumps(boxes))
+    arguments = ["--detector", "boxes.json", "--json", "v.json"]
+    assert bihrnet("predict", "v.mp4", *arguments)[0] == 0
+    frames = json.loads(Path("v.json").read_text())["images"]
+    assert [len(frame["poses"]) for frame in frames] == [1, 1, 1, 0, *[1] * (len(frames) - 4)]
 
 
 def test_inputs_of_one_name_do_not_overwrite_each_other(bihrnet) -> None:
@@ -196,9 +207,12 @@ def test_an_image_without_a_known_suffix(bihrnet) -> None:
         (["p/a.png", "--detector", "hog"], "no detector 'hog'"),
         (["p/a.png", "--detector", "p/text.json"], "p/text.json: cannot be read"),
         (["webcam:99"], "webcam:99: cannot be opened: there is no such camera"),
-        (["p/a.png", "--json", "p/a.png"], "p/a.png: the JSON would overwrite an input"),
-        (["p/a.png", "--out", "o", "--json", "o/a.png"], "o/a.png: the JSON would overwrite"),
-        (["p/a.png", "--detector", "b.json", "--json", "b.json"], "b.json: the JSON would"),
+        (["p/a.png", "--json", "p/a.png"], "p/a.png: would overwrite another file"),
+        (["p/a.png", "--out", "o", "--json", "o/a.png"], "o/a.png: would overwrite another file"),
+        (
+            ["p/a.png", "--detector", "b.json", "--json", "b.json"],
+            "b.json: would overwrite another file",
+        ),
     ],
 )
 def test_mistakes_are_one_sentence_and_code_2(bihrnet, arguments, sentence) -> None:

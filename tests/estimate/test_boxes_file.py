@@ -65,6 +65,34 @@ def test_coco_annotations(tmp_path: Path) -> None:
         ],
     }
     assert boxes_of(tmp_path, content, "photo.jpg") == [1]
+    assert boxes_of(tmp_path, content, "000007.jpg") == [1]
+
+
+def test_coco_annotations_of_files_in_folders(tmp_path: Path) -> None:
+    names = {1: "val/a.jpg", 2: "train/a.jpg", 3: "train/b.jpg"}
+    content = {
+        "images": [{"id": key, "file_name": name} for key, name in names.items()],
+        "annotations": [{"image_id": key, "bbox": box(key)} for key in names],
+    }
+    assert boxes_of(tmp_path, content, "val/a.jpg") == [1]
+    assert boxes_of(tmp_path, content, "train/a.jpg") == [2]
+    assert boxes_of(tmp_path, content, "elsewhere/a.jpg") == [1]
+    assert boxes_of(tmp_path, content, "elsewhere/b.jpg") == [3]
+
+
+def test_what_is_missing_or_outside_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps({"v.mp4": [box(1), [900, 2, 3, 4], [-5, 2, 5, 4]]}))
+    detector = BoxesFile(path)
+    for number in range(3):
+        assert detector(Frame(IMAGE, "v.mp4", number))[0][:, 0].tolist() == [1]
+        assert len(detector(Frame(IMAGE, "w.mp4", number))[0]) == 0
+    assert caplog.messages == [
+        f"{path}: v.mp4: box [900.0, 2.0, 3.0, 4.0] lies outside the 60x40 pixels",
+        f"{path}: has no entry for w.mp4",
+    ]
 
 
 def test_video_frames(tmp_path: Path) -> None:
@@ -118,5 +146,6 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     ],
 )
 def test_real_files(shared_data: Path, file: str, image: str, count: int) -> None:
-    boxes, _ = BoxesFile(shared_data / "samples" / file)(Frame(IMAGE, image))
+    large = np.zeros((2000, 2000, 3), dtype=np.uint8)
+    boxes, _ = BoxesFile(shared_data / "samples" / file)(Frame(large, image))
     assert len(boxes) == count

@@ -97,10 +97,31 @@ def test_wrong_arguments() -> None:
         PoseEstimator(DotModel(), batch_size=0)
     with pytest.raises(BihrnetError, match="no detector"):
         PoseEstimator(DotModel(), "hog")
+    with pytest.raises(BihrnetError, match="a detector is a name, a file or a function, not None"):
+        PoseEstimator(DotModel(), None)
+    with pytest.raises(BihrnetError, match="a model is a name, a file or a HeatmapModel, not 3"):
+        PoseEstimator(3)
+    with pytest.raises(BihrnetError, match="one image per call"):
+        PoseEstimator(DotModel())(["a.jpg", "b.jpg"])
     with pytest.raises(BihrnetError, match="not float64"):
         PoseEstimator(DotModel())(np.zeros((5, 5, 3)))
     with pytest.raises(BihrnetError, match="there is no such file"):
         PoseEstimator(DotModel())("missing.jpg")
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        np.array([[1.0, 2, 3, 4]]),
+        ([[1, 2, 3, 4]], [0.5, 0.6]),
+        ([[1, 2, 3, 4]], [float("nan")]),
+        ([[1, 2, 3, 4]], ["high"]),
+        None,
+    ],
+)
+def test_a_detector_that_gives_something_else(found: object) -> None:
+    with pytest.raises(BihrnetError, match="detector gives"):
+        PoseEstimator(DotModel(), lambda frame: found)(paint((60, 80), []))
 
 
 def test_a_model_that_gives_nan_is_named() -> None:

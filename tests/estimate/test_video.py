@@ -104,6 +104,12 @@ def test_a_video_without_a_readable_frame(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
+    for index in (-1, 100, 10**12):
+        with pytest.raises(BihrnetError, match=f"camera {index}: cameras are counted from 0"):
+            VideoReader(index)
+    for other in (None, True, 1.5):
+        with pytest.raises(BihrnetError, match="a video is a file or the index of a camera"):
+            VideoReader(other)
     with pytest.raises(BihrnetError, match="webcam:99: cannot be opened: there is no such camera"):
         VideoReader(99)
     assert capfd.readouterr().err == ""

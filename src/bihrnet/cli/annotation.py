@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -56,9 +56,12 @@ def annotate(
             except (WriteError, KeyboardInterrupt) as reason:
                 stop = reason
             except BihrnetError as error:
-                problems.append(error)
-                if len(sources) > 1 or len(results) > before:
-                    _say(f"passed over: {error}")
+                if len(results) > before:
+                    _say(f"{source.name} ends early: {error}")
+                else:
+                    problems.append(error)
+                    if len(sources) > 1:
+                        _say(f"passed over: {error}")
             if len(results) > before:
                 if target:
                     written.append(target)
@@ -108,18 +111,6 @@ def output_paths(sources: Sequence[Source], folder: Path) -> dict[Source, Path]:
         taken.add(target)
         targets[source] = target
     return targets
-
-
-def check_json_target(json: str | None, others: Iterable[str | Path]) -> None:
-    """Refuse a JSON file that would take the place of another file of this command.
-
-    Raises:
-        BihrnetError: `json` is one of `others`: inputs, pictures, the model's or detector's file.
-    """
-    if json is not None and Path(json).resolve() in {Path(other).resolve() for other in others}:
-        raise BihrnetError(
-            f"{json}: the JSON would overwrite an input or a picture; choose another --json"
-        )
 
 
 def _look(

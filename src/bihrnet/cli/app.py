@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -47,6 +48,9 @@ def main() -> None:
     """Entry point: 0 success, 2 a user's mistake (one sentence on standard error), 130 Ctrl-C."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what a terminal cannot
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(args=arguments, prog_name="bihrnet")
     except BihrnetError as error:
@@ -62,6 +66,10 @@ def main() -> None:
         # The reader (head, less) went away: not worth a traceback, nor a second one at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # of a path that may not even be looked at, or is absurdly long
+        if debug or error.filename is None:
+            raise
+        sys.exit(_fail(f"{error.filename}: {error.strerror}"))
 
 
 def _fail(sentence: str) -> int:

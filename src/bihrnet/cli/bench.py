@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from bihrnet.cli.output import check_writable, console, parse_size, write_json
+from bihrnet.cli.output import check_writable, console, parse_size, result_console, write_json
 from bihrnet.errors import BihrnetError
 
 
@@ -50,8 +50,8 @@ def bench(
         raise BihrnetError("no weights are bundled; name a model, for instance bihrnet-w32")
     peers = [peer.strip() for peer in against.split(",") if peer.strip()]
     asked_size = parse_size(size) if size else None
-    for target in (json, chart):
-        check_writable(target)
+    check_writable(json, [*chosen, chart])
+    check_writable(chart, chosen)
 
     def warn(sentence: str) -> None:
         console.print(f"left out: {sentence}", style="yellow", markup=False)
@@ -67,7 +67,7 @@ def bench(
         if not times:
             raise BihrnetError("none of the models could be run")
         result = report(times, threads, isa)
-        console.print(_table(result))
+        result_console(json).print(_table(result))
         if chart is not None:
             write_chart(times, chart)
     write_json(result, json)

@@ -12,7 +12,7 @@ import typer
 
 from bihrnet import __version__
 from bihrnet.cli.extras import OPTIONAL, remedy
-from bihrnet.cli.output import write_json
+from bihrnet.cli.output import check_writable, write_json
 from bihrnet.errors import BihrnetError
 
 #: These are imported, not just looked up: their binaries may not fit the system.
@@ -33,6 +33,7 @@ def doctor(
     Every model file carries the result for a fixed picture; the engine has to come to the same.
     Exit code 1 where it does not.
     """
+    check_writable(json, files or [])
     report = examine(files or [])
     write_json(report, json)
     if json != "-":
@@ -133,7 +134,7 @@ def _goldens(files: list[Path]) -> dict[str, dict[str, bool]]:
 def _golden_line(checks: dict[str, bool]) -> str:
     wrong = [isa for isa, right in checks.items() if not right]
     if not wrong:
-        return f"computes right with {', '.join(checks)} kernels"
+        return f"computes its golden picture right with {', '.join(checks)} kernels"
     return (
         f"WRONG with {', '.join(wrong)} kernels: the file was damaged, the kernels fail here, or "
         "rounding alone changes what this network says"

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bihrnet.cli.output import check_writable, console, write_json
+from bihrnet.cli.output import check_writable, console, result_console, write_json
 from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def evaluate(
         raise BihrnetError(f"--dataset takes one of {', '.join(DATASETS)}, {given}")
     if decoding is not None and decoding not in _DECODINGS:
         raise BihrnetError(f"--decoding takes one of {', '.join(_DECODINGS)}, not {decoding!r}")
-    for target in (json, save_results):
-        check_writable(target)
+    files = (model, boxes, results, annotations)
+    check_writable(json, (*files, save_results))
+    check_writable(save_results, files)
     if results is not None:
         foreign = {
             "MODEL": model,
@@ -96,7 +98,7 @@ def evaluate(
         if save_results is not None:
             write_json(dataset_results(people, evaluation.predictions), save_results)
         report = evaluation.to_dict()
-    _show(report)
+    _show(report, result_console(json))
     write_json(report, json)
 
 
@@ -145,11 +147,11 @@ def _judge_results(results: Path, dataset: str, annotations: Path | None) -> dic
     }
 
 
-def _show(report: dict[str, Any]) -> None:
+def _show(report: dict[str, Any], to: Console) -> None:
     """Metrics below each other, or joints below each other where there are shares by joint."""
 
     def say(line: str) -> None:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        to.print(line, markup=False, highlight=False, soft_wrap=True)
 
     say("{model} on {dataset} {split}: {instances} poses".format_map(report))
     metrics, by_joint = report["metrics"], report.get("by_joint")
@@ -167,7 +169,7 @@ def _show(report: dict[str, Any]) -> None:
         table.add_column("value", justify="right")
         for metric, value in metrics.items():
             table.add_row(metric, f"{value:.4f}")
-    console.print(table)
+    to.print(table)
     for metric, count in report.get("left_out", {}).items():
         if count:
             say(f"{metric} leaves out {count} people without its reference length")

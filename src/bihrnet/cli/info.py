@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bihrnet.cli.output import console, parse_size, write_json
+from bihrnet.cli.output import check_writable, parse_size, result_console, write_json
 from bihrnet.errors import BihrnetError
 
 #: Outputs of a network that is counted by its name: COCO's joints, CIFAR-10's classes.
@@ -36,8 +36,9 @@ def info(
     bundled = {card.name: card.path for card in model_cards()}
     path = bundled.get(model, Path(model))
     count = _count_file if path.suffix.lower() == ENGINE_SUFFIX else _count_network
+    check_writable(json, [path])
     report = {"model": model, **count(path, parse_size(size) if size else None, joints)}
-    console.print(_table(report))
+    result_console(json).print(_table(report))
     write_json(report, json)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ from bihrnet.files import replacing
 #: A file or a pipe has no width of its own; tables are not cut to 80 columns there.
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
 
+#: What a command finds goes to standard output, unless its JSON does.
+_results = Console(width=None if sys.stdout.isatty() else 120)
+
 #: A list of numbers as `json.dumps` spreads it over lines; text cannot match, for its line breaks
 #: are escaped.
 _SPREAD_NUMBERS = re.compile(r"\[\n\s*([-+.\deE,\s]+?)\n\s*\]")
+
+
+def result_console(json: str | None) -> Console:
+    """Where the result of a command is printed for people, given what `--json` was told."""
+    return console if json == "-" else _results
 
 
 def write_json(data: Any, target: str | Path | None) -> None:
@@ -47,15 +56,23 @@ def write_json(data: Any, target: str | Path | None) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def check_writable(target: str | Path | None) -> None:
+def check_writable(target: str | Path | None, others: Iterable[str | Path | None] = ()) -> None:
     """Fail before hours of work rather than after them, where `write_json` would fail.
 
+    Args:
+        target: as `write_json` takes it.
+        others: files that the command reads, or writes besides; None for what was not given.
+
     Raises:
-        BihrnetError: no file can be made at `target`.
+        BihrnetError: no file can be made at `target`, or it would take the place of another.
     """
     if target is None or str(target) == "-" or _is_stream(Path(target)):
         return
     path = Path(target)
+    if path.resolve() in {Path(other).resolve() for other in others if other is not None}:
+        raise BihrnetError(
+            f"{path}: would overwrite another file of this command; choose another name"
+        )
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")

@@ -40,7 +40,7 @@ def predict(
 
     A file that cannot be read is named and passed over. Ctrl-C keeps what is done.
     """
-    from bihrnet.cli.annotation import annotate, check_json_target, output_paths
+    from bihrnet.cli.annotation import annotate, output_paths
     from bihrnet.cli.output import check_writable
     from bihrnet.estimate.estimator import PoseEstimator
     from bihrnet.estimate.sources import find_sources
@@ -49,7 +49,6 @@ def predict(
         out = OUT
     sources = find_sources(inputs)
     targets = output_paths(sources, out) if out else {}
-    files = [source.name for source in sources] + [name for name in (model, detector) if name]
-    check_json_target(json, [*files, *targets.values()])
-    check_writable(json)
+    files = [source.name for source in sources]
+    check_writable(json, [*files, model, detector, *targets.values()])
     annotate(PoseEstimator(model, detector), sources, targets, json)

@@ -23,7 +23,10 @@ def train(
         str | None, typer.Option(help="Checkpoint of the recipe's teacher.", metavar="CKPT")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where the run of this name stopped.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on where the run of this name stopped; without one, begin."
+        ),
     ] = False,
     devices: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start with torchrun.")] = 1,

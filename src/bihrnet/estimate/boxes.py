@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -47,3 +49,23 @@ def check_boxes(boxes: ArrayLike, frame: Frame) -> NDArray[np.float64]:
                 f"{where}box {number} {box.tolist()} lies outside the {width}x{height} pixels"
             )
     return values
+
+
+def check_detections(found: Any, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a `PersonDetector` gave for a frame: boxes (N, 4) and scores (N,), each finite.
+
+    Raises:
+        BihrnetError: it is something else.
+    """
+    try:
+        boxes, scores = found
+        scores = np.asarray(scores, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise BihrnetError("a detector gives boxes (N, 4) and scores (N,)") from None
+    people = check_boxes(boxes, frame)
+    if len(scores) != len(people) or not np.isfinite(scores).all():
+        raise BihrnetError(
+            f"the detector gives {len(people)} boxes and {len(scores)} scores, or scores that are "
+            "not finite"
+        )
+    return people, scores

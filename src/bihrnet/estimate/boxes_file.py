@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,8 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.boxes import MIN_BOX_SCORE
 from bihrnet.estimate.video import Frame
+
+_log = logging.getLogger(__name__)
 
 #: COCO's category of people; boxes of other categories are no people.
 PERSON = 1
@@ -65,7 +68,9 @@ class BoxesFile:
 
     An image finds its boxes by its path as it was named, by its file name, or by the number at the
     end of its name (``000000000785.jpg`` is image 785). A video's boxes hold for all its frames,
-    unless frame N has its own under ``"video.mp4#N"``.
+    unless frame N has its own under ``"video.mp4#N"``. A warning of this module's logger names an
+    image or video without an entry, and a box that lies wholly outside its image, which is left
+    out.
 
     Args:
         path: the file.
@@ -77,6 +82,8 @@ class BoxesFile:
     """
 
     def __init__(self, path: str | Path, min_score: float = MIN_BOX_SCORE) -> None:
+        self._path = path
+        self._warned: set[str] = set()
         self._boxes: dict[str, list[list[float]]] = {}
         for image, boxes in _read_boxes(path).items():
             for number, box in enumerate(boxes):
@@ -92,9 +99,24 @@ class BoxesFile:
             keys = [f"{key}#{frame.number}" for key in keys] + keys
         if number := re.search(r"(\d+)$", Path(frame.file).stem):
             keys.append(str(int(number[1])))
-        boxes = next((self._boxes[key] for key in keys if key in self._boxes), [])
-        values = np.array(boxes, dtype=np.float64).reshape(-1, 5)
-        return values[:, :4], values[:, 4]
+        known = next((key for key in keys if key in self._boxes), None)
+        if known is None:
+            self._warn(f"has no entry for {frame.file}")
+            return np.empty((0, 4)), np.empty(0)
+        values = np.array(self._boxes[known], dtype=np.float64).reshape(-1, 5)
+        height, width = frame.image.shape[:2]
+        start, end = values[:, :2], values[:, :2] + values[:, 2:4]
+        inside = ((end > 0) & (start < (width, height))).all(axis=1)
+        if not inside.all():
+            outside = values[~inside][0, :4].tolist()
+            self._warn(f"{known}: box {outside} lies outside the {width}x{height} pixels")
+        return values[inside, :4], values[inside, 4]
+
+    def _warn(self, sentence: str) -> None:
+        """Once, however many frames it is true of."""
+        if sentence not in self._warned:
+            self._warned.add(sentence)
+            _log.warning("%s: %s", self._path, sentence)
 
 
 def _read_boxes(path: str | Path) -> _BoxesByImage:
@@ -106,10 +128,10 @@ def _read_boxes(path: str | Path) -> _BoxesByImage:
         raise BihrnetError(f"{path}: is no JSON: {error}") from error
     try:
         if isinstance(data, list):
-            return _group(_DETECTIONS.validate_python(data), {})
+            return _group(_DETECTIONS.validate_python(data))
         if isinstance(data, dict) and "annotations" in data:
             file = _Annotations.model_validate(data)
-            return _group(file.annotations, {image.id: image.file_name for image in file.images})
+            return _by_every_name(_group(file.annotations), file.images)
         return _FILES.validate_python(data)
     except ValidationError as error:
         first = error.errors()[0]
@@ -118,11 +140,24 @@ def _read_boxes(path: str | Path) -> _BoxesByImage:
         raise BihrnetError(f"{path}: {place}: {message}; see docs/predict.md") from error
 
 
-def _group(entries: list[_Entry], names: dict[int | str, str]) -> _BoxesByImage:
+def _by_every_name(boxes: _BoxesByImage, images: list[_Image]) -> _BoxesByImage:
+    """Found by number, by file name as it stands there, and by that without its folder.
+
+    A name comes before another image's number; of two images of one name in different folders,
+    the name alone means the first.
+    """
+    named: _BoxesByImage = {}
+    for image in images:
+        people = boxes.get(str(image.id), [])
+        named[image.file_name] = people
+        named.setdefault(Path(image.file_name).name, people)
+    return boxes | named
+
+
+def _group(entries: list[_Entry]) -> _BoxesByImage:
     """People's boxes by image; groups of people that were annotated as one are left out."""
     boxes: _BoxesByImage = {}
     for entry in entries:
         if entry.category_id == PERSON and not entry.iscrowd:
-            image = names.get(entry.image_id, str(entry.image_id))
-            boxes.setdefault(image, []).append([*entry.bbox, entry.score])
+            boxes.setdefault(str(entry.image_id), []).append([*entry.bbox, entry.score])
     return boxes

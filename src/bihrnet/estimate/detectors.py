@@ -44,6 +44,8 @@ def open_detector(source: str | Path | PersonDetector) -> PersonDetector:
         BihrnetError: none of these, or the file cannot be used.
     """
     if not isinstance(source, (str, Path)):
+        if not callable(source):
+            raise BihrnetError(f"a detector is a name, a file or a function, not {source!r}")
         return source
     if str(source) == "whole":
         return whole_image

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bihrnet.crop import Crop
 from bihrnet.errors import BihrnetError
-from bihrnet.estimate.boxes import check_boxes
+from bihrnet.estimate.boxes import check_boxes, check_detections
 from bihrnet.estimate.detectors import PersonDetector, open_detector
 from bihrnet.estimate.video import Frame, VideoReader
 from bihrnet.heatmap import decode_in_images
@@ -72,6 +72,9 @@ class PoseEstimator:
         Raises:
             BihrnetError: the image cannot be read, or a box is empty, not finite or outside.
         """
+        given: object = image
+        if isinstance(given, (list, tuple)):
+            raise BihrnetError("one image per call: a path or an array, not a list")
         if isinstance(image, (str, Path)):
             frame = Frame(read_image(image), str(image))
         else:
@@ -94,8 +97,7 @@ class PoseEstimator:
     def estimate(self, frame: Frame, boxes: ArrayLike | None = None) -> ImagePoses:
         """Poses of the people in a frame; `boxes` as in `__call__`."""
         if boxes is None:
-            found, scores = self.detector(frame)
-            people = check_boxes(found, frame)
+            people, scores = check_detections(self.detector(frame), frame)
         else:
             people = check_boxes(boxes, frame)
             scores = np.ones(len(people))

@@ -17,7 +17,7 @@ VIDEO_SUFFIXES = frozenset(
     {".avi", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm"}
 )
 
-_CAMERA = re.compile(r"(?:webcam:)?(\d{1,4})")
+_CAMERA = re.compile(r"(?:webcam:)?(\d{1,2})")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,8 @@ def _resolve(name: str) -> list[Source]:
         raise BihrnetError(f"{name}: cannot be read: {error.strerror or error}") from error
     known = [_file(file) for file in files if _is_known(file)]
     if not known:
-        raise BihrnetError(f"{name}: holds no image and no video")
+        verb = "holds" if path.is_dir() else "matches"
+        raise BihrnetError(f"{name}: {verb} no image and no video")
     return known
 
 

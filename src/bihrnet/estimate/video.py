@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 #: Frame rate of what states none, as some cameras do.
 DEFAULT_FPS = 25.0
+#: OpenCV takes larger indices for other kinds of sources.
+MAX_CAMERAS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,11 @@ class VideoReader:
 
     def __init__(self, source: str | Path | int) -> None:
         camera = isinstance(source, int)
+        # OpenCV ends the whole process at a negative index.
+        if isinstance(source, bool) or not isinstance(source, (int, str, Path)):
+            raise BihrnetError(f"a video is a file or the index of a camera, not {source!r}")
+        if isinstance(source, int) and not 0 <= source < MAX_CAMERAS:
+            raise BihrnetError(f"camera {source}: cameras are counted from 0 to {MAX_CAMERAS - 1}")
         self.name = f"webcam:{source}" if isinstance(source, int) else str(source)
         if not isinstance(source, int) and not Path(source).is_file():
             raise BihrnetError(f"{source}: there is no such file")

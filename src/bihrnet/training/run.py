@@ -104,7 +104,10 @@ def train(
         network = synchronise_batch_norm(network, trainer.strategy.root_device)
     teacher = load_teacher(recipe.teacher, samples.dataset.skeleton) if recipe.teacher else None
     with _log_file(folder.log, trainer.is_global_zero):
-        log.info("%s %s", "training" if checkpoint is None else "resuming", folder.path)
+        if resume and checkpoint is None:
+            log.info("there is nothing to resume in %s: a new run begins", folder.path)
+        else:
+            log.info("%s %s", "training" if checkpoint is None else "resuming", folder.path)
         try:
             trainer.fit(
                 PoseTraining(
