@@ -57,6 +57,7 @@ def test_broken_files_give_one_sentence(tmp_path: Path) -> None:
         "zeroed.pth": bytes(len(data)),
         "image.pth": b"\xff\xd8\xff\xe0" + data,
         "pickle.pth": pickle.dumps([1, 2]),
+        "noise.pth": np.random.default_rng(0).bytes(1000),
     }
     for name, content in broken.items():
         path = tmp_path / name
@@ -64,6 +65,7 @@ def test_broken_files_give_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(BihrnetError, match=name) as caught:
             read_torch_file(path)
         assert "\n" not in str(caught.value)
+        assert "Python objects" not in str(caught.value)
     for missing in (tmp_path / "absent.pth", tmp_path):
         with pytest.raises(BihrnetError, match="no such file"):
             read_torch_file(missing)

@@ -107,6 +107,25 @@ def test_a_missing_base_is_named(tmp_path):
         load_recipe(tmp_path / "a.yaml")
 
 
+def test_a_recipe_of_ones_own_extends_a_bundled_base(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "extends: base-lspet.yaml\narchitecture: bihrnet-w16\nepochs: 3\n"
+    )
+    recipe = load_recipe(tmp_path / "mine.yaml")
+    assert (recipe.epochs, recipe.data.train) == (
+        3,
+        load_recipe("bihrnet-w16@lspet-128x128").data.train,
+    )
+
+
+def test_a_wrong_override_is_named_itself(tmp_path):
+    path = write(tmp_path / "a.yaml")
+    for override in ("optimiser.lr=abc", "epochs=-1", "foo=1", "optimiser={lr: -1}"):
+        with pytest.raises(BihrnetError) as caught:
+            load_recipe(path, ["seed=3", override])
+        assert str(caught.value).startswith(f"{override}: ")
+
+
 def test_overrides_reach_into_sections_and_are_yaml(tmp_path):
     path = write(tmp_path / "a.yaml")
     recipe = load_recipe(

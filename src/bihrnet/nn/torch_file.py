@@ -40,7 +40,8 @@ def read_torch_file(path: str | Path) -> Any:
             warnings.simplefilter("ignore")  # torch comments on files that are not its own
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a broken file makes the unpickler raise has no bounds
-        if "Unsupported" in str(error):
+        # "Unsupported operand" means that the bytes are no pickle at all.
+        if "Unsupported" in str(error) and "Unsupported operand" not in str(error):
             reason = "it holds Python objects, which are not loaded because they could run code"
         elif isinstance(error, OSError):
             reason = error.strerror or str(error)

@@ -44,9 +44,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     path = _find(str(source))
     fields = _read(path)
     if "extends" in fields:
-        base = path.parent / str(fields.pop("extends"))
-        if not base.is_file():
-            raise BihrnetError(f"{path}: extends {base.name}, which is not beside it")
+        base = _find_base(path, str(fields.pop("extends")))
         inherited = _read(base)
         if "extends" in inherited:
             raise BihrnetError(f"{base}: a recipe that is extended cannot itself extend another")
@@ -54,15 +52,28 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     fields.setdefault("name", path.stem.rpartition("@")[2])
     for override in overrides:
         fields = _merge(fields, _parse_override(override))
-    return parse_recipe(fields, str(path))
+    return parse_recipe(fields, str(path), overrides)
 
 
-def parse_recipe(fields: Mapping[str, Any], source: str) -> Recipe:
-    """Validate a mapping; `source` names it in the sentence of a `BihrnetError`."""
+def parse_recipe(fields: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Validate a mapping.
+
+    Args:
+        fields: of the recipe, overrides included.
+        source: names the mapping in the sentence of a `BihrnetError`.
+        overrides: name themselves there, where one of them is the mistake.
+
+    Raises:
+        BihrnetError: an unknown key or a value out of range.
+    """
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
-        raise BihrnetError(f"{source}: {_first_mistake(error)}") from error
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        blamed = [override for override in overrides if f"{key}.".startswith(_key(override))]
+        raise BihrnetError(
+            f"{blamed[-1] if blamed else source}: {_first_mistake(error)}"
+        ) from error
     except BihrnetError as error:  # of Augmentation
         raise BihrnetError(f"{source}: {error}") from error
 
@@ -70,6 +81,19 @@ def parse_recipe(fields: Mapping[str, Any], source: str) -> Recipe:
 def dump_recipe(recipe: Recipe) -> str:
     """The whole recipe as YAML, defaults included; `load_recipe` reads it back unchanged."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, width=100)
+
+
+def _key(override: str) -> str:
+    """The key that an override sets, with a dot behind it."""
+    return f"{override.partition('=')[0]}."
+
+
+def _find_base(path: Path, name: str) -> Path:
+    """The recipe that one extends: beside it, or bundled."""
+    for folder in (path.parent, *_FOLDERS):
+        if (folder / name).is_file():
+            return folder / name
+    raise BihrnetError(f"{path}: extends {name}, which is neither beside it nor bundled")
 
 
 def _find(source: str) -> Path:
@@ -80,9 +104,8 @@ def _find(source: str) -> Path:
     if source in known:
         return known[source]
     near = difflib.get_close_matches(path.stem, known, n=3)
-    hint = (
-        f"did you mean {' or '.join(near)}?" if near else "docs/training.md lists the bundled ones"
-    )
+    folder = next((file.parent for file in known.values()), None)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"bundled ones lie in {folder}"
     raise BihrnetError(f"no recipe {source!r}; {hint}")
 
 
