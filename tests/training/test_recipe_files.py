@@ -109,7 +109,7 @@ def test_a_missing_base_is_named(tmp_path):
 
 def test_a_recipe_of_ones_own_extends_a_bundled_base(tmp_path):
     (tmp_path / "mine.yaml").write_text(
-        "extends: base-lspet.yaml\narchitecture: bihrnet-w16\nepochs: 3\n"
+        "extends: base-lspet.yaml\narchitecture: bihrnet-w16\nloss: mse\nepochs: 3\n"
     )
     recipe = load_recipe(tmp_path / "mine.yaml")
     assert (recipe.epochs, recipe.data.train) == (
