@@ -20,8 +20,15 @@ from bihrnet.skeleton import LSP
 SIZE = (64, 96)
 
 
-def bihrnet_layers(se_on="input", unit_act="rprelu", unit_shortcut="outside", real_act="prelu"):
-    return BiHRNetLayers(UnitStyle(unit_act), se_on, real_act, unit_shortcut)
+def bihrnet_layers(
+    se_on="input",
+    unit_act="rprelu",
+    unit_shortcut="outside",
+    real_act="prelu",
+    sign_input="shift",
+):
+    style = UnitStyle(unit_act, sign_input=sign_input)
+    return BiHRNetLayers(style, se_on, real_act, unit_shortcut)
 
 
 def small(layers: Layers, *, pruned: bool = False, width: int = 8) -> HRNet:
@@ -61,6 +68,7 @@ NETWORKS = {
     "ternary": lambda: hourglass(lbrn_layers()),
     "ternary 1x1": lambda: hourglass(lbrn_layers("1x1", density=0.1)),
     "half ternary": lambda: hourglass(lbrn_layers("half", activation="sigmoid"), channels=40),
+    "normalised signs": lambda: small(bihrnet_layers(sign_input="batchnorm"), pruned=True),
     "no shortcuts": lambda: small(bihrnet_layers(unit_shortcut="none", real_act="relu")),
 }
 

@@ -138,6 +138,8 @@ def test_switches_of_the_unit_cost_few_parameters() -> None:
     default = counts("bihrnet-w32", 16, (256, 256)).params
     for options in ({"unit_act": "prelu"}, {"unit_shortcut": "none"}, {"real_act": "relu"}):
         assert 0 <= default - counts("bihrnet-w32", 16, (256, 256), **options).params < 50_000
+    normalised = counts("bihrnet-w32", 16, (256, 256), sign_input="batchnorm").params
+    assert 0 < normalised - default < 50_000
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bihrnet.nn.bihrnet_blocks import BinaryBottleneck, GateSide, MSBlock
 from bihrnet.nn.binarise import SignGradient
-from bihrnet.nn.binary import BinaryUnit, DirectUnit, UnitActivation, UnitStyle
+from bihrnet.nn.binary import BinaryUnit, DirectUnit, SignInput, UnitActivation, UnitStyle
 from bihrnet.nn.hrnet import HRNet, Layers, Layout
 from bihrnet.nn.prelu import PReLU
 from bihrnet.nn.registry import register
@@ -178,7 +178,9 @@ def bihrnet(
     unit_shortcut: UnitShortcut = "outside",
     real_act: RealActivation = "prelu",
     gradient: SignGradient = "approx",
+    sign_input: SignInput = "shift",
 ) -> HRNet:
     """BiHRNet; the options are explained at `BiHRNetLayers`, `BinaryBottleneck` and `UnitStyle`."""
-    layers = BiHRNetLayers(UnitStyle(unit_act, gradient), se_on, real_act, unit_shortcut)
+    style = UnitStyle(unit_act, gradient, sign_input)
+    layers = BiHRNetLayers(style, se_on, real_act, unit_shortcut)
     return HRNet(joints, Layout(width, pruned=pruned), layers)

@@ -12,6 +12,7 @@ from bihrnet.nn.binarise import Sign, SignGradient, scaled_sign
 from bihrnet.nn.prelu import PReLU
 
 UnitActivation = Literal["rprelu", "prelu"]
+SignInput = Literal["shift", "batchnorm"]
 
 # A single node for torch.fx, which cannot trace through an autograd function.
 torch.fx.wrap("scaled_sign")
@@ -125,10 +126,14 @@ class UnitStyle:
         act: "rprelu" has ReActNet's learned shifts before the sign (RSign) and around the PReLU;
             "prelu" is the literal "BN and PReLU" of BiHRNet's text, without any shift.
         gradient: surrogate gradient of the sign of activations.
+        sign_input: what signs read. "batchnorm" normalises it, in place of the shift: sums of
+            residuals grow block by block, and the surrogate gradient lets nothing through beyond
+            -1..1. In the engine it costs nothing, as it becomes the sign's threshold.
     """
 
     act: UnitActivation = "rprelu"
     gradient: SignGradient = "approx"
+    sign_input: SignInput = "shift"
 
 
 class BinaryUnit(nn.Module):
@@ -159,7 +164,9 @@ class BinaryUnit(nn.Module):
     ) -> None:
         super().__init__()
         shifted = style.act == "rprelu"
-        self.shift = Shift(in_channels) if shifted else nn.Identity()
+        self.shift: nn.Module = Shift(in_channels) if shifted else nn.Identity()
+        if style.sign_input == "batchnorm":
+            self.shift = nn.BatchNorm2d(in_channels)
         self.sign = Sign(style.gradient)
         self.conv = BinaryConv2d(in_channels, out_channels, kernel_size)
         self.bn = nn.BatchNorm2d(out_channels)
