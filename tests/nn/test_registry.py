@@ -70,6 +70,7 @@ def test_options_are_the_builders_keywords() -> None:
     assert options == {
         "se_on": "input",
         "unit_act": "rprelu",
+        "sign_input": "shift",
         "unit_shortcut": "outside",
         "real_act": "prelu",
         "gradient": "approx",
