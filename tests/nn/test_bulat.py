@@ -153,7 +153,7 @@ def test_signal_and_gradient_stay_bounded_at_the_start(name: str, options: dict[
     assert max(float(output.detach().abs().max()) for output in outputs) < 1
     norms = {name: float(p.grad.norm()) for name, p in network.named_parameters()}
     total = sum(norm**2 for norm in norms.values()) ** 0.5
-    assert total < 10
+    assert total < 30  # most of it of latent weights
     assert norms["stem.0.weight"] > 1e-5 * total
     assert all(norm > 0 for norm in norms.values())
 
