@@ -131,5 +131,5 @@ def test_bytes_that_are_no_text_are_refused(tmp_path) -> None:
 
 
 def test_unknown_name_tells_the_known_ones() -> None:
-    with pytest.raises(BihrnetError, match=r"no skeleton 'spider'; known: .*lsp-14"):
+    with pytest.raises(BihrnetError, match=r"no skeleton 'spider': neither a YAML file .*lsp-14"):
         load_skeleton("spider")

@@ -207,8 +207,11 @@ def load_skeleton(source: str | Path) -> Skeleton:
         return SKELETONS[str(source)]
     path = Path(source)
     if not path.is_file():
-        raise BihrnetError(f"no skeleton {str(source)!r}; known: {', '.join(sorted(SKELETONS))}")
+        raise BihrnetError(
+            f"no skeleton {str(source)!r}: neither a YAML file nor one of "
+            f"{', '.join(sorted(SKELETONS))}"
+        )
     try:
         return Skeleton.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError, BihrnetError) as error:
-        raise BihrnetError(f"{path}: {error}") from error
+        raise BihrnetError(f"{path}: {' '.join(str(error).split())}") from error

@@ -74,13 +74,20 @@ def test_model_over_a_data_set(loaded, tmp_path) -> None:
     result = run(*arguments, "--no-flip", "--decoding", "dark", "--batch-size", 2)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("stub@test on lspet val: 5 poses\n")
-    assert loaded == {"model": "net.ckpt", "dataset": ("lspet", tmp_path, None, None)}
+    assert loaded == {"model": "net.ckpt", "dataset": ("lspet", tmp_path, None, None, None)}
+
     report = json.loads(target.read_text())
     assert (report["model"], report["dataset"], report["split"]) == ("stub@test", "lspet", "val")
     assert (report["instances"], report["boxes"]) == (5, "ground truth")
     assert (report["flip_test"], report["decoding"]) == (False, "dark")
     assert set(report["metrics"]) == {"PCKh@0.5", "PCK@0.2"}
     assert set(report["by_joint"]["PCK@0.2"]) == set(LSP.keypoints)
+
+
+@pytest.mark.parametrize("dataset", ["coco", "synthetic"])
+def test_data_that_takes_any_joints_takes_the_models(loaded, tmp_path, dataset) -> None:
+    assert run("net.ckpt", "--dataset", dataset, "--data", tmp_path).exit_code == 0
+    assert loaded["dataset"] == (dataset, tmp_path, None, None, LSP)
 
 
 def test_json_on_standard_output_stands_alone_and_the_table_is_on_standard_error(loaded) -> None:

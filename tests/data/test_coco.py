@@ -101,7 +101,10 @@ def test_detections_replace_ground_truth(tmp_path):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda c: c["categories"][0]["keypoints"].pop(), "has 16 keypoints, but the skeleton"),
+        (
+            lambda c: c["categories"][0]["keypoints"].pop(),
+            "has 16 keypoints, but skeleton 'coco-17' has 17",
+        ),
         (lambda c: c["categories"][0].pop("keypoints"), "exactly one category must list keypoints"),
         (
             lambda c: c["categories"][0]["keypoints"].reverse(),

@@ -9,14 +9,16 @@ import pytest
 from bihrnet.data.people import PeopleDataset
 from bihrnet.data.synthetic import people as synthetic_people
 from bihrnet.errors import BihrnetError
-from bihrnet.skeleton import COCO, LSP, Skeleton
+from bihrnet.skeleton import COCO, LSP, MPII, Skeleton
 from bihrnet.training import datasets
 from bihrnet.training.datasets import load_training_data, load_validation_data
 from bihrnet.training.recipe import DataSection
 
 
-def section(train: list[str], val: str = "synthetic") -> DataSection:
-    return DataSection(train=train, val=val, input_size=(64, 64), sigma=1)
+def section(
+    train: list[str], val: str = "synthetic", skeleton: Skeleton | None = None
+) -> DataSection:
+    return DataSection(train=train, val=val, input_size=(64, 64), sigma=1, skeleton=skeleton)
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +33,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path | None]]:
     load = datasets.load_dataset
 
     def fake(
-        name: str, root: Path | None = None, split: str | None = None, **more: Skeleton | None
+        name: str,
+        root: Path | None = None,
+        split: str | None = None,
+        skeleton: Skeleton | None = None,
     ) -> PeopleDataset:
         calls.append((name, root))
-        skeleton = COCO if name == "coco" else LSP
-        return load("synthetic", split=split, **({"skeleton": skeleton} | more))
+        own = COCO if name == "coco" else LSP
+        return load("synthetic", split=split, skeleton=skeleton or own)
 
     monkeypatch.setattr(datasets, "load_dataset", fake)
     return calls
@@ -82,6 +87,13 @@ def test_synthetic_takes_the_joints_of_the_others(asked):
     data = load_training_data(section(["synthetic", "coco"], "coco"), Path("data"), seed=0)
     assert data.dataset.skeleton == COCO
     assert {person.keypoints.shape for person in data.dataset.people} == {(17, 2)}
+
+
+def test_synthetic_alone_takes_the_joints_of_the_recipe():
+    drawn = section(["synthetic"], skeleton=MPII)
+    for data in (load_training_data(drawn, None, seed=0), load_validation_data(drawn, None)):
+        assert data.dataset.skeleton == MPII
+        assert {person.keypoints.shape for person in data.dataset.people} == {(16, 2)}
 
 
 def test_different_joints_are_refused(asked):

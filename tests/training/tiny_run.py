@@ -17,7 +17,7 @@ from torch import Tensor
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset, Person
 from bihrnet.nn.binary import BinaryUnit, UnitStyle
-from bihrnet.skeleton import LSP
+from bihrnet.skeleton import LSP, Skeleton
 from bihrnet.training import datasets
 from bihrnet.training.history import History
 from bihrnet.training.module import PoseTraining
@@ -100,7 +100,9 @@ def tiny_recipe(**changes: object) -> Recipe:
     return parse_recipe({**fields, **changes}, "tiny")
 
 
-def load_dots(name: str, root: Path | None, split: str | None = None) -> PeopleDataset:
+def load_dots(
+    name: str, root: Path | None, split: str | None = None, skeleton: Skeleton | None = None
+) -> PeopleDataset:
     return draw_people(44 if split == "train" else 10, seed=split == "train")
 
 

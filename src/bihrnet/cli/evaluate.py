@@ -92,9 +92,12 @@ def evaluate(
         from bihrnet.evaluate import dataset_results
         from bihrnet.loading import load
 
-        people = load_dataset(dataset, data, split, boxes)
+        loaded = load(model)
+        # COCO's format holds any joints, and any are drawn: the model's.
+        skeleton = loaded.spec.skeleton if dataset in ("coco", "synthetic") else None
+        people = load_dataset(dataset, data, split, boxes, skeleton)
         chosen = cast("Decoding | None", decoding)
-        evaluation = _evaluate_model(load(model), people, flip, chosen, batch_size)
+        evaluation = _evaluate_model(loaded, people, flip, chosen, batch_size)
         if save_results is not None:
             write_json(dataset_results(people, evaluation.predictions), save_results)
         report = evaluation.to_dict()

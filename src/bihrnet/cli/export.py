@@ -60,7 +60,11 @@ def export(
         from bihrnet.export.bhr import to_bhr
         from bihrnet.export.crops import calibration_crops
 
-        crops = calibration_crops(calibrate, content.input_size) if calibrate else None
+        crops = (
+            calibration_crops(calibrate, content.input_size, content.skeleton)
+            if calibrate
+            else None
+        )
         model = to_bhr(
             session,
             precision.value,

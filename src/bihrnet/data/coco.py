@@ -17,8 +17,9 @@ def load_coco(
     """Load COCO keypoints (2017), or people in COCO's format with another skeleton.
 
     Args:
-        root: the folder that holds `annotations/person_keypoints_{split}2017.json` and the images
-            (see `coco_format.image_folders`), or an annotation file, which makes `split` its stem.
+        root: the folder that holds `annotations/person_keypoints_{split}2017.json`, or for own
+            data `annotations/{split}.json`, and the images (see `coco_format.image_folders`); or
+            an annotation file, which makes `split` its stem.
         split: "train" or "val".
         boxes: detections instead of ground-truth boxes.
         skeleton: names its joints exactly as the file's category does.
@@ -29,9 +30,10 @@ def load_coco(
     if root.is_file():
         path, split = root, root.stem
     else:
-        name = f"person_keypoints_{split}2017.json"
-        path = find_file("COCO annotations", [root / "annotations" / name, root / name])
-    file = read_coco_file(path, len(skeleton))
+        names = (f"person_keypoints_{split}2017.json", f"{split}.json")
+        folders = (root / "annotations", root)
+        path = find_file("COCO annotations", [base / name for name in names for base in folders])
+    file = read_coco_file(path, skeleton)
     for ours, theirs in zip(skeleton.keypoints, file.keypoint_names, strict=True):
         if ours != theirs:
             raise BihrnetError(

@@ -150,8 +150,8 @@ class CocoFile:
         return left, top, right - left, bottom - top
 
 
-def read_coco_file(path: Path, joints: int) -> CocoFile:
-    """Read and check an annotation file whose people have `joints` joints.
+def read_coco_file(path: Path, skeleton: Skeleton) -> CocoFile:
+    """Read and check an annotation file whose people have as many joints as `skeleton`.
 
     Raises:
         BihrnetError: unreadable, against the format, ids that repeat or point nowhere, or another
@@ -165,10 +165,11 @@ def read_coco_file(path: Path, joints: int) -> CocoFile:
             f"of {len(content.categories)}"
         )
     (category,) = with_keypoints
+    joints = len(skeleton)
     if len(category.keypoints) != joints:
         raise BihrnetError(
-            f"{path}: category {category.name!r} has {len(category.keypoints)} keypoints, but the "
-            f"skeleton has {joints}"
+            f"{path}: category {category.name!r} has {len(category.keypoints)} keypoints, but "
+            f"skeleton {skeleton.name!r} has {joints}"
         )
     images: dict[int, _Image] = {}
     for number, image in enumerate(content.images):

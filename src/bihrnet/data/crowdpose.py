@@ -29,5 +29,5 @@ def load_crowdpose(root: Path, split: str = "test", boxes: Path | None = None) -
         folders = (root / "json", root / "annotations", root)
         path = find_file("CrowdPose annotations", [folder / name for folder in folders])
     # The joint names differ between releases ("head", "top_head"); their order does not.
-    file = read_coco_file(path, len(CROWDPOSE))
+    file = read_coco_file(path, CROWDPOSE)
     return file.dataset("crowdpose", split, CROWDPOSE, boxes)

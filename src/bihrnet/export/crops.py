@@ -11,16 +11,17 @@ from bihrnet.crop import Crop
 from bihrnet.data import load_dataset
 from bihrnet.errors import BihrnetError
 from bihrnet.images import IMAGE_SUFFIXES, read_image
+from bihrnet.skeleton import COCO, Skeleton
 
 #: Enough for ranges; what they cost in accuracy stands in docs/engine-format.md.
 COUNT = 128
 
-#: Data sets that are told by their layout; training people, not those of an evaluation.
-_DATASETS = ("coco", "crowdpose", "mpii", "lspet", "lsp")
+#: Data sets with joints of their own that are told by their layout.
+_DATASETS = ("crowdpose", "mpii", "lspet", "lsp")
 
 
 def calibration_crops(
-    folder: str | Path, size: tuple[int, int], count: int = COUNT
+    folder: str | Path, size: tuple[int, int], skeleton: Skeleton, count: int = COUNT
 ) -> NDArray[np.uint8]:
     """Up to `count` crops, spread evenly over what the folder holds.
 
@@ -28,6 +29,7 @@ def calibration_crops(
         folder: a data set in its official layout, or images (also in sub-folders) that show one
             person each and are taken whole.
         size: (height, width) of the network's input.
+        skeleton: the network's, for own data in COCO's format.
         count: at most so many.
 
     Returns:
@@ -39,13 +41,19 @@ def calibration_crops(
     folder = Path(folder)
     if not folder.is_dir():
         raise BihrnetError(f"{folder}: there is no such folder to calibrate on")
-    return np.stack(_from_dataset(folder, size, count) or _from_images(folder, size, count))
+    return np.stack(
+        _from_dataset(folder, size, skeleton, count) or _from_images(folder, size, count)
+    )
 
 
-def _from_dataset(folder: Path, size: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
-    for name in _DATASETS:
+def _from_dataset(
+    folder: Path, size: tuple[int, int], skeleton: Skeleton, count: int
+) -> list[NDArray[np.uint8]]:
+    """Of training people, not those of an evaluation; empty where the layout is of no data set."""
+    in_cocos_format = [("coco", joints) for joints in dict.fromkeys((skeleton, COCO))]
+    for name, joints in [*in_cocos_format, *((name, None) for name in _DATASETS)]:
         try:
-            people = load_dataset(name, folder, "train").people
+            people = load_dataset(name, folder, "train", skeleton=joints).people
         except BihrnetError:
             continue  # not laid out so
         chosen = (people[index] for index in _spread(len(people), count))

@@ -25,7 +25,7 @@ def load_training_data(section: DataSection, root: Path | None, seed: int) -> To
         section: of the recipe.
         root: folder of the dataset; where the recipe names several on disk, the folder that holds
             one folder for each, named as the dataset. Not needed for `synthetic`, which is drawn
-            with the joints of the others.
+            with the joints of the others, or those of the section.
         seed: of the augmentation.
 
     Raises:
@@ -34,7 +34,7 @@ def load_training_data(section: DataSection, root: Path | None, seed: int) -> To
     on_disk = [_load(section, name, root, "train") for name in section.train if name != _DRAWN]
     parts = list(on_disk)
     if _DRAWN in section.train:
-        skeleton = on_disk[0].skeleton if on_disk else None
+        skeleton = on_disk[0].skeleton if on_disk else section.skeleton
         parts.append(load_dataset(_DRAWN, split="train", skeleton=skeleton))
     first = parts[0]
     for part in parts[1:]:
@@ -52,7 +52,7 @@ def load_training_data(section: DataSection, root: Path | None, seed: int) -> To
 def load_validation_data(section: DataSection, root: Path | None) -> TopDownDataset:
     """Samples of `val`, each person's own crop."""
     if section.val == _DRAWN:
-        drawn = load_dataset(_DRAWN)
+        drawn = load_dataset(_DRAWN, skeleton=section.skeleton)
         # Every evaluation looks at each person three times; they are small enough to keep.
         dataset = replace(drawn, people=list(drawn.people))
     else:
@@ -64,7 +64,8 @@ def _load(section: DataSection, name: str, root: Path | None, split: str | None)
     if root is None:
         raise BihrnetError(f"the recipe needs {name}: give its folder with --data")
     several = len({*section.train, section.val} - {_DRAWN}) > 1
-    return load_dataset(name, root / name if several else root, split=split)
+    folder = root / name if several else root
+    return load_dataset(name, folder, split=split, skeleton=section.skeleton)
 
 
 class _Chain(Sequence[Person]):

@@ -15,6 +15,7 @@ from bihrnet.data.augmentation import Augmentation
 from bihrnet.heatmap import Decoding
 from bihrnet.nn.pretrained import ChannelOrder
 from bihrnet.nn.registry import architectures
+from bihrnet.skeleton import Skeleton, load_skeleton
 from bihrnet.training.distillation import DistillationName
 from bihrnet.training.losses import LossName
 
@@ -28,6 +29,15 @@ def _size(value: Any) -> Any:
 
 Side = Annotated[int, Field(ge=32, le=2048, multiple_of=32)]
 Size = Annotated[tuple[Side, Side], BeforeValidator(_size)]
+
+
+def _skeleton(value: Any) -> Any:
+    """That of a YAML file or a published name; in a recipe that was saved, its fields."""
+    if isinstance(value, str):
+        return load_skeleton(value)
+    return Skeleton.from_dict(value) if isinstance(value, dict) else value
+
+
 Names = Annotated[
     list[str],
     Field(min_length=1),
@@ -46,6 +56,7 @@ class DataSection(Section):
 
     train: Names
     val: str
+    skeleton: Annotated[Skeleton | None, BeforeValidator(_skeleton)] = None
     input_size: Size
     sigma: Annotated[float, Field(gt=0)]
     augmentation: Augmentation = Augmentation()
