@@ -74,8 +74,7 @@ def train(
         KeyboardInterrupt: Ctrl-C or SIGTERM; the last whole step is saved.
     """
     folder = RunFolder(out, recipe)
-    if _is_main_process():
-        folder.open(recipe, resume)
+    folder.check(recipe, resume)
     checkpoint = folder.last if resume and folder.last.is_file() else None
     devices, nodes = _process_counts(devices, nodes)
     workers = default_workers(devices) if workers is None else workers
@@ -103,6 +102,8 @@ def train(
     if processes > 1:
         network = synchronise_batch_norm(network, trainer.strategy.root_device)
     teacher = load_teacher(recipe.teacher, samples.dataset.skeleton) if recipe.teacher else None
+    if _is_main_process():
+        folder.open(recipe, resume)
     with _log_file(folder.log, trainer.is_global_zero):
         if resume and checkpoint is None:
             log.info("there is nothing to resume in %s: a new run begins", folder.path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bihrnet.errors import BihrnetError
-from bihrnet.files import replacing
+from bihrnet.files import WriteError, replacing
 from bihrnet.training.checkpoint import remove_incomplete
 from bihrnet.training.recipe import Recipe
 from bihrnet.training.recipe_files import dump_recipe, load_recipe
@@ -40,24 +40,32 @@ class RunFolder:
         self.curves = self.path / "curves.png"
         self._lock: TextIO | None = None
 
-    def open(self, recipe: Recipe, resume: bool) -> None:
-        """Claim the folder for a run of this recipe; for the main process.
+    def check(self, recipe: Recipe, resume: bool) -> None:
+        """Whether a run of this recipe may begin or go on here; nothing is written.
 
         Raises:
-            BihrnetError: it holds checkpoints and is not to be resumed, or those of another
-                recipe; another process trains in it; it cannot be written.
+            BihrnetError: it holds checkpoints and is not to be resumed, or those of another recipe.
         """
-        if self.last.is_file():
-            if not resume:
-                raise BihrnetError(
-                    f"{self.path} holds a run already: go on with --resume, or give the new one "
-                    "another name with name=..."
-                )
-            _require_same_recipe(load_recipe(self.recipe), recipe, self.recipe)
-        else:
+        if not self.last.is_file():
+            return
+        if not resume:
+            raise BihrnetError(
+                f"{self.path} holds a run already: go on with --resume, or give the new one "
+                "another name with name=..."
+            )
+        _require_same_recipe(load_recipe(self.recipe), recipe, self.recipe)
+
+    def open(self, recipe: Recipe, resume: bool) -> None:
+        """Make the folder and claim it for a run of this recipe; for the main process.
+
+        Raises:
+            BihrnetError: as `check`; another process trains in it; it cannot be written.
+        """
+        self._claim()
+        self.check(recipe, resume)
+        if not self.last.is_file():
             with replacing(self.recipe) as temporary:
                 temporary.write_text(dump_recipe(recipe), encoding="utf-8")
-        self._claim()
         remove_incomplete(self.path)
 
     def resume_command(self, data: Path | None) -> str:
@@ -73,6 +81,10 @@ class RunFolder:
 
     def _claim(self) -> None:
         """Take a lock that ends with this process, however it ends."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WriteError(f"{self.path}: cannot be made: {error.strerror or error}") from error
         if sys.platform == "win32":
             return
         self._lock = (self.path / ".lock").open("w")
