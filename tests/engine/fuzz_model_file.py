@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from small_models import every_op
 
+from bihrnet.engine.checksum import KEY as CHECKSUM
+from bihrnet.engine.checksum import checksum
 from bihrnet.engine.model_file import from_bytes, to_bytes
 from bihrnet.engine.validation import infer_sizes, tensor_bytes
 from bihrnet.errors import BihrnetError
@@ -81,7 +83,10 @@ def flip(octets: bytes, source: random.Random) -> bytes:
     broken = bytearray(octets)
     for _ in range(source.choice((1, 1, 1, 2, 8, 64))):
         broken[source.randrange(len(broken))] = source.randrange(256)
-    return bytes(broken)
+    try:  # where the header is still one, what lies behind the checksum is to be reached
+        return join(*split(bytes(broken)))
+    except (ValueError, TypeError, AttributeError):
+        return bytes(broken)
 
 
 def cut(octets: bytes, source: random.Random) -> bytes:
@@ -165,6 +170,10 @@ def split(octets: bytes) -> tuple[dict[str, Any], bytes]:
 
 
 def join(header: dict[str, Any], data: bytes) -> bytes:
+    """The file of a header and constants, with the checksum that they have."""
+    metadata = header["__metadata__"]
+    if CHECKSUM in metadata:
+        metadata[CHECKSUM] = str(checksum(metadata, data))
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data

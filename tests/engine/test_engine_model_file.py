@@ -27,6 +27,12 @@ def edited(octets: bytes, key: str, edit) -> bytes:
     return fuzz.join(header, data)
 
 
+def longer(octets: bytes) -> bytes:
+    """A byte more, which the checksum knows of."""
+    header, data = fuzz.split(octets)
+    return fuzz.join(header, data + b"\0")
+
+
 def test_a_file_holds_all_that_was_written(tmp_path):
     model = every_op()
     write_model(model, tmp_path / "model.bhr")
@@ -74,8 +80,9 @@ def test_a_file_without_our_metadata_is_told(tmp_path):
     [
         (lambda o: b"", "is no safetensors file, or was cut off"),
         (lambda o: o[:100], "is no safetensors file, or was cut off"),
-        (lambda o: o[:-1], "is not a valid safetensors file"),
-        (lambda o: o + b"\0", "is not a valid safetensors file"),
+        (lambda o: o[:-1], "is damaged"),
+        (lambda o: o + b"\0", "is damaged"),
+        (longer, "is not a valid safetensors file"),
         (lambda o: (2**25).to_bytes(8, "little") + b" " * 2**25, "is larger than 16 MiB"),
         (lambda o: o.replace(b'"bihrnet.format":"1"', b'"bihrnet.format":"7"'), "format version 7"),
         (lambda o: o.replace(b'"bihrnet.golden"', b'"bihrnet.goldem"'), "the field 'bihrnet.golde"),
@@ -125,6 +132,25 @@ def test_heatmaps_must_be_the_skeleton_s(octets):
     )
     with pytest.raises(BihrnetError, match="before all of it is written"):
         from_bytes(to_bytes(replace(model, graph=replace(model.graph, tensors=tensors))), "x.bhr")
+
+
+@pytest.mark.parametrize("place", ["graph", "metrics", "constants"])
+def test_a_changed_byte_is_found(octets, place):
+    """Each of these would load: another weight, another name of a tensor, a blank more."""
+    header, data = fuzz.split(octets)
+    metadata = header["__metadata__"]
+    old = metadata["bihrnet.checksum"]
+    if place == "constants":
+        data = data[:-1] + bytes([data[-1] ^ 1])
+    elif place == "metrics":
+        metadata["bihrnet.model"] = metadata["bihrnet.model"].replace('"metrics":{', '"metrics": {')
+    else:
+        metadata["bihrnet.graph"] = metadata["bihrnet.graph"].replace("heatmaps", "heatmapz")
+    sound = fuzz.join(header, data)
+    from_bytes(sound, "sound.bhr")  # with a checksum of its own
+    damaged = sound.replace(f'"{metadata["bihrnet.checksum"]}"'.encode(), f'"{old}"'.encode())
+    with pytest.raises(BihrnetError, match=r"^broken\.bhr: is damaged: its checksum is not that"):
+        from_bytes(damaged, "broken.bhr")
 
 
 def test_random_damage_is_refused_or_harmless(octets):

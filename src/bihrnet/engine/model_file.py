@@ -18,6 +18,8 @@ import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from bihrnet.engine.checksum import KEY as CHECKSUM
+from bihrnet.engine.checksum import checksum
 from bihrnet.engine.golden import Golden
 from bihrnet.engine.graph import Graph
 from bihrnet.engine.graph_json import graph_from_json, graph_to_json
@@ -121,16 +123,16 @@ def to_bytes(model: ModelFile) -> bytes:
         "metrics": dict(model.metrics),
         "counts": dict(model.counts),
     }
-    metadata = {
+    values = {
         "bihrnet.format": FORMAT,
         "bihrnet.graph": graph_to_json(model.graph),
         "bihrnet.model": description,
         "bihrnet.golden": asdict(model.golden),
     }
-    return save(
-        {name: np.ascontiguousarray(array) for name, array in model.constants.items()},
-        {key: json.dumps(value, separators=(",", ":")) for key, value in metadata.items()},
-    )
+    metadata = {key: json.dumps(value, separators=(",", ":")) for key, value in values.items()}
+    constants = {name: np.ascontiguousarray(array) for name, array in model.constants.items()}
+    data = _data(save(constants))
+    return save(constants, metadata | {CHECKSUM: str(checksum(metadata, data))})
 
 
 def from_bytes(octets: bytes, name: str | Path) -> ModelFile:
@@ -159,19 +161,26 @@ def _metadata(octets: bytes) -> dict[str, Any]:
     if metadata["bihrnet.format"] != str(FORMAT):
         found = str(metadata["bihrnet.format"])[:20]
         raise BihrnetError(f"has format version {found}; this bihrnet reads version {FORMAT}")
-    wanted = {f"bihrnet.{key}" for key in ("format", "graph", "model", "golden")}
+    wanted = {*(f"bihrnet.{key}" for key in ("format", "graph", "model", "golden")), CHECKSUM}
     if set(metadata) != wanted:
         wrong = min(wanted ^ set(metadata))
         raise BihrnetError(f"its metadata misses or should not have the field {wrong[:80]!r}")
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise BihrnetError("its metadata holds what is not text")
+    if metadata[CHECKSUM] != str(checksum(metadata, _data(octets))):
+        raise BihrnetError("is damaged: its checksum is not that of its content")
     return {key: _json(value, key) for key, value in metadata.items()}
 
 
-def _json(text: Any, where: str) -> Any:
+def _data(octets: bytes) -> memoryview:
+    """What follows the header: the constants."""
+    return memoryview(octets)[8 + int.from_bytes(octets[:8], "little") :]
+
+
+def _json(text: str | bytes, where: str) -> Any:
     def refuse(constant: str) -> None:
         raise BihrnetError(f"{where} holds {constant}")
 
-    if not isinstance(text, str | bytes):
-        raise BihrnetError(f"{where} is not text")
     try:
         return json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
