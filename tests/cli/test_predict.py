@@ -115,6 +115,22 @@ def test_a_video(bihrnet) -> None:
     assert (reader.fps, len(list(reader))) == (10, 4)
 
 
+def test_people_of_a_video_have_numbers_and_may_stay_unsmoothed(bihrnet) -> None:
+    with writing_video("walk.mp4", 10) as write:
+        for number in range(4):
+            write(paint((240, 200), [np.add(BOX, (5 * number, 0, 0, 0))]))
+    found = {}
+    for option in ("--smooth", "--no-smooth"):
+        code, out, _ = bihrnet("predict", "walk.mp4", option, "--json", "-")
+        assert code == 0
+        frames = json.loads(out)["images"]
+        assert [pose["track_id"] for frame in frames for pose in frame["poses"]] == [1] * 4
+        found[option] = np.array([frame["poses"][0]["keypoints"] for frame in frames])
+    head = joints_in(BOX)[0, 0] + 5 * np.arange(4)
+    assert np.abs(found["--no-smooth"][:, 0, 0] - head).max() < 2
+    assert found["--smooth"][3, 0, 0] < found["--no-smooth"][3, 0, 0] - 2
+
+
 def test_a_folder_with_broken_files(bihrnet) -> None:
     person("pics/good.png")
     video("pics/good.mp4")

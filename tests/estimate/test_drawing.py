@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +49,19 @@ def test_the_sides_follow_the_names_of_the_joints() -> None:
     np.testing.assert_array_equal(drawn, draw_poses(grey(), [pose()], SKELETON))
 
 
+def test_the_number_of_a_person_of_a_video_stands_above_the_head() -> None:
+    plain, numbered = (
+        draw_poses(grey(), [replace(pose(), track_id=number)], SKELETON) for number in (None, 12)
+    )
+    rows, columns = np.nonzero((plain != numbered).any(axis=2))
+    head = joints_in(BOX)[0]
+    assert len(rows)
+    assert rows.max() < head[1]
+    assert np.abs(columns - head[0]).max() < 20
+    at_the_top = replace(pose(box=[40, -10, 120, 140]), track_id=3)
+    assert (draw_poses(grey(), [at_the_top], SKELETON)[:12].min(axis=2) > 200).any()
+
+
 def test_unsure_joints_and_their_limbs_are_left_out() -> None:
     drawn = draw_poses(grey(), [pose([1, 0.05, 1, 1])], SKELETON)
     head, left, right, _ = joints_in(BOX)
@@ -88,7 +103,8 @@ def test_any_coordinates_can_be_drawn(
     points: list[tuple[float, float]], shape: tuple[int, int]
 ) -> None:
     keypoints = np.column_stack([np.array(points), np.ones(4)]).astype(np.float32)
-    drawn = draw_poses(grey(*shape), [Pose(keypoints, np.zeros(4, np.float32), 1.0)], SKELETON)
+    one = Pose(keypoints, np.zeros(4, np.float32), 1.0, track_id=10)
+    drawn = draw_poses(grey(*shape), [one], SKELETON)
     assert drawn.shape == (*shape, 3)
 
 

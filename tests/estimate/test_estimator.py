@@ -144,13 +144,22 @@ def test_video(tmp_path: Path) -> None:
     with writing_video(tmp_path / "v.mp4", 10) as write:
         for box in boxes:
             write(paint((200, 160), [box]))
-    results = list(PoseEstimator(DotModel((256, 192))).video(tmp_path / "v.mp4"))
+    estimator = PoseEstimator(DotModel((256, 192)))
+    results = list(estimator.video(tmp_path / "v.mp4", smooth=False))
     assert len(results) == 4
     for n, (image, found) in enumerate(results):
         assert image.shape == (200, 160, 3)
         assert (found.file, found.frame) == (str(tmp_path / "v.mp4"), n)
         assert (found.width, found.height) == (160, 200)
         assert np.abs(found.poses[0].keypoints[:, :2] - joints_in(boxes[n])).max() < 4
+        assert [pose.track_id for pose in found.poses] == [1]
+    calm = [found.poses[0].keypoints for _, found in estimator.video(tmp_path / "v.mp4")]
+    plain = [found.poses[0].keypoints for _, found in results]
+    np.testing.assert_array_equal(calm[0], plain[0])
+    # People walk to the right, and smoothed keypoints lag behind them.
+    behind = np.array(plain[1:])[:, :, 0] - np.array(calm[1:])[:, :, 0]
+    assert (behind > 1).all()
+    assert (behind < 15).all()
     with pytest.raises(BihrnetError, match="there is no such file"):
         next(PoseEstimator(DotModel()).video(tmp_path / "missing.mp4"))
 

@@ -26,6 +26,7 @@ def annotate(
     sources: Sequence[Source],
     targets: Mapping[Source, Path],
     json: str | None,
+    smooth: bool = True,
 ) -> None:
     """Estimate the poses of all sources, draw them and write them as JSON.
 
@@ -37,6 +38,7 @@ def annotate(
         sources: images, videos, cameras.
         targets: where the annotated picture of a source goes; without one nothing is drawn.
         json: file for the poses, "-" for standard output, None for none.
+        smooth: whether keypoints of videos are smoothed.
 
     Raises:
         BihrnetError: no source could be read, or a file cannot be written.
@@ -52,7 +54,7 @@ def annotate(
         for source in progress.track(sources, description="inputs"):
             before, target = len(results), targets.get(source)
             try:
-                _look(estimator, source, target, results.append, progress)
+                _look(estimator, source, target, results.append, progress, smooth)
             except (WriteError, KeyboardInterrupt) as reason:
                 stop = reason
             except BihrnetError as error:
@@ -119,6 +121,7 @@ def _look(
     target: Path | None,
     keep: Callable[[ImagePoses], None],
     progress: Progress,
+    smooth: bool,
 ) -> None:
     if source.kind == "image":
         frame = Frame(read_image(source.name), source.name)
@@ -130,7 +133,7 @@ def _look(
         video = source.open_video()
         if source.kind == "webcam":
             _say("watching the camera; Ctrl-C ends it")
-        _look_at_video(estimator, video, target, keep, progress)
+        _look_at_video(estimator, video, target, keep, progress, smooth)
 
 
 def _look_at_video(
@@ -139,6 +142,7 @@ def _look_at_video(
     target: Path | None,
     keep: Callable[[ImagePoses], None],
     progress: Progress,
+    smooth: bool,
 ) -> None:
     skeleton = estimator.model.spec.skeleton
     stopped: BaseException | None = None
@@ -147,8 +151,7 @@ def _look_at_video(
     with ExitStack() as stack:
         write = stack.enter_context(writing_video(target, reader.fps)) if target else None
         try:
-            for frame in reader:
-                found = estimator.estimate(frame)
+            for frame, found in estimator.watch(reader, smooth=smooth):
                 if write:
                     write(draw_poses(frame.image, found.poses, skeleton))
                 keep(found)

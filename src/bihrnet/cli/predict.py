@@ -35,6 +35,9 @@ def predict(
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the poses as JSON; - for stdout.")
     ] = None,
+    smooth: Annotated[
+        bool, typer.Option("--smooth/--no-smooth", help="Of videos: keypoints without jitter.")
+    ] = True,
 ) -> None:
     """Find the poses of the people in images and video.
 
@@ -51,4 +54,4 @@ def predict(
     targets = output_paths(sources, out) if out else {}
     files = [source.name for source in sources]
     check_writable(json, [*files, model, detector, *targets.values()])
-    annotate(PoseEstimator(model, detector), sources, targets, json)
+    annotate(PoseEstimator(model, detector), sources, targets, json, smooth)

@@ -16,6 +16,7 @@ RIGHT = (30, 160, 255)
 CENTER = (250, 230, 60)
 _OUTLINE = (25, 25, 30)
 _JOINT = (255, 255, 255)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 #: Keypoints that score less are left out. Half of what the pose's score asks for: networks that
 #: were trained briefly or on small heatmaps have low peaks in the right places.
@@ -35,7 +36,8 @@ def draw_poses(
 ) -> NDArray[np.uint8]:
     """Draw poses over a copy of an image.
 
-    The person's left is orange, the right blue, the middle yellow. Lines grow with the person.
+    The person's left is orange, the right blue, the middle yellow. Lines grow with the person. A
+    person of a video has the number (`track_id`) above the highest joint.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -54,6 +56,8 @@ def draw_poses(
         limbs = [limb for limb in skeleton.limbs if set(limb) <= set(shown)]
         if shown:
             _draw_pose(canvas, points, shown, limbs, colors)
+            if pose.track_id is not None:
+                _draw_number(canvas, points[shown], pose.track_id)
     return canvas
 
 
@@ -85,6 +89,19 @@ def _draw_pose(
     for joint, radius in radii.items():
         _disc(canvas, points[joint], colors[joint], radius * 0.95)
         _disc(canvas, points[joint], _JOINT, radius * 0.5)
+
+
+def _draw_number(canvas: NDArray[np.uint8], points: NDArray[np.float32], number: int) -> None:
+    """White on dark, above the highest point; inside the image as far as its height goes."""
+    height = max(8, round(5 * _line_width(points, canvas.shape)))
+    thick = max(1, height // 10)
+    scale = cv2.getFontScaleFromHeight(_FONT, height, thick)
+    text = str(number)
+    (width, _), _ = cv2.getTextSize(text, _FONT, scale, thick)
+    x, y = points[points[:, 1].argmin()]
+    place = _whole(x - width / 2), _whole(max(y - height / 2, height + thick))
+    cv2.putText(canvas, text, place, _FONT, scale, _OUTLINE, 3 * thick, cv2.LINE_AA)
+    cv2.putText(canvas, text, place, _FONT, scale, _JOINT, thick, cv2.LINE_AA)
 
 
 def _joint_colors(skeleton: Skeleton) -> list[Color]:
@@ -122,6 +139,11 @@ def _disc(
 ) -> None:
     scaled = max(1, round(radius * (1 << _SHIFT)))
     cv2.circle(canvas, _fixed(center), scaled, color, cv2.FILLED, cv2.LINE_AA, _SHIFT)
+
+
+def _whole(value: float) -> int:
+    """A pixel, in the range that OpenCV can clip."""
+    return round(float(np.clip(value, -30000, 60000)))
 
 
 def _fixed(point: NDArray[np.float32]) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from bihrnet.crop import Crop
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.boxes import check_boxes, check_detections
 from bihrnet.estimate.detectors import PersonDetector, open_detector
+from bihrnet.estimate.smoothing import Smoother
+from bihrnet.estimate.tracking import Tracker
 from bihrnet.estimate.video import Frame, VideoReader
 from bihrnet.heatmap import decode_in_images
 from bihrnet.heatmap_model import HeatmapModel
@@ -81,8 +84,14 @@ class PoseEstimator:
             frame = Frame(as_rgb(image))
         return self.estimate(frame, boxes).poses
 
-    def video(self, source: str | Path | int) -> Iterator[tuple[NDArray[np.uint8], ImagePoses]]:
+    def video(
+        self, source: str | Path | int, *, smooth: bool = True
+    ) -> Iterator[tuple[NDArray[np.uint8], ImagePoses]]:
         """Frames of a video file, or of the camera with this index, with their poses.
+
+        Args:
+            source: path, or index of a camera.
+            smooth: as in `watch`.
 
         Yields:
             ((H, W, 3) uint8 RGB, poses of the frame). A file that breaks off ends early, with a
@@ -91,8 +100,25 @@ class PoseEstimator:
         Raises:
             BihrnetError: the video cannot be opened or not one frame can be decoded.
         """
-        for frame in VideoReader(source):
-            yield frame.image, self.estimate(frame)
+        for frame, found in self.watch(VideoReader(source), smooth=smooth):
+            yield frame.image, found
+
+    def watch(
+        self, frames: Iterable[Frame], *, smooth: bool = True
+    ) -> Iterator[tuple[Frame, ImagePoses]]:
+        """Frames of one video with their poses, whose `track_id`s tell who is who.
+
+        Args:
+            frames: in order; their `seconds` count.
+            smooth: take the jitter out of keypoints (One Euro filter); they then lag a little.
+        """
+        tracker, smoother = Tracker(self.model.spec.skeleton.sigmas), Smoother()
+        for frame in frames:
+            found = self.estimate(frame)
+            poses = tracker.update(found.poses, frame.seconds)
+            if smooth:
+                poses = smoother.update(poses, frame.seconds)
+            yield frame, replace(found, poses=poses)
 
     def estimate(self, frame: Frame, boxes: ArrayLike | None = None) -> ImagePoses:
         """Poses of the people in a frame; `boxes` as in `__call__`."""

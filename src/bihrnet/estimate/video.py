@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import cv2
 import numpy as np
@@ -32,11 +33,13 @@ class Frame:
         image: (H, W, 3) uint8 RGB.
         file: where it came from, as the user named it; "" for an array.
         number: 0-based number in a video, None for a single image.
+        seconds: since the video's first frame.
     """
 
     image: NDArray[np.uint8]
     file: str = ""
     number: int | None = None
+    seconds: float = 0.0
 
 
 class VideoReader:
@@ -73,6 +76,7 @@ class VideoReader:
             raise BihrnetError(f"{self.name}: cannot be opened: {cause}")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
+        self._live = camera
         self.frame_count = 0 if camera else max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def __iter__(self) -> Iterator[Frame]:
@@ -82,13 +86,16 @@ class VideoReader:
             BihrnetError: not one frame can be decoded.
         """
         number = 0
+        start = monotonic()
         try:
             while True:
                 done, image = self._capture.read()
                 if not done:
                     break
                 rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-                yield Frame(np.asarray(rgb, dtype=np.uint8), self.name, number)
+                # A camera does not wait while a frame is looked at.
+                seconds = monotonic() - start if self._live else number / self.fps
+                yield Frame(np.asarray(rgb, dtype=np.uint8), self.name, number, seconds)
                 number += 1
         finally:
             self._capture.release()
