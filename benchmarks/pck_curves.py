@@ -26,7 +26,10 @@ THRESHOLDS = np.arange(1, 21) / 20
 def curve(model_name: str, dataset: PeopleDataset) -> list[float]:
     """PCKh in percent at each of `THRESHOLDS`."""
     model = load(model_name)
-    predictions = predict_dataset(model, dataset.people, flip_test=model.spec.flip_test)
+    spec = model.spec
+    predictions = predict_dataset(
+        model, dataset.people, flip_test=spec.flip_test, decoding=spec.decoding
+    )
     truth = np.stack([person.keypoints for person in dataset.people])
     visible = np.stack([person.visible for person in dataset.people])
     first, second, _ = SEGMENT_METRICS["PCKh@0.5"]

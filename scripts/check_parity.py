@@ -92,7 +92,7 @@ def row(network: torch.nn.Module, spec: ModelSpec, dataset: PeopleDataset) -> st
         crops += cut
         parts.append((single(pixels), double(pixels), engine(pixels)))
     maps = [np.concatenate(one) for one in zip(*parts, strict=True)]
-    places = [decode_in_images(one, crops, spec.decoding) for one in maps]
+    places = [decode_in_images(one, crops, spec.decoding, sigma=spec.sigma) for one in maps]
     cells = [agreement(maps[0], maps[i], places[0], places[i]) for i in (1, 2)]
     scores = [score_predictions(dataset, places[i]).metrics for i in (0, 2)]
     cells += [f"{score[metric]:.2f}" for metric in ("PCKh@0.5", "PCK@0.2") for score in scores]

@@ -25,7 +25,7 @@ def person() -> Scene:
     The seed is one at which the bundled model is right, which it is not always (docs/results.md).
     """
     calm = ("star", "arms_up", "stand", "gesture", "hands_on_hips")
-    return draw_scene(np.random.default_rng(304), (720, 720), families=calm, distractions=False)
+    return draw_scene(np.random.default_rng(650), (720, 720), families=calm, distractions=False)
 
 
 def people() -> Scene:

@@ -97,6 +97,23 @@ def test_unrounded_peaks_are_found_below_one_pixel(x: float, y: float, method) -
     np.testing.assert_allclose(points[0, 0], (x, y), atol=tolerance + 1e-5)
 
 
+@pytest.mark.parametrize("sigma", [1, 3])
+def test_dark_blurs_noise_away_by_the_gaussians_own_width(sigma: float) -> None:
+    """Neither less, which leaves noise, nor more, which makes peaks flat."""
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(20, 28, (400, 2))
+    rows, columns = np.mgrid[:48, :48]
+    x, y = truth.T[:, :, None, None]
+    maps = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * sigma**2))
+    maps = (maps + rng.normal(0, 0.08, maps.shape)).astype(np.float32)
+
+    def error(assumed: float) -> float:
+        points, _ = decode(maps[None], "dark", assumed)
+        return float(np.abs(points[0] - truth).mean())
+
+    assert error(sigma) < min(error(sigma / 3), error(2.5 * sigma))
+
+
 @pytest.mark.parametrize("missing", [np.nan, np.inf, -1e30, 1e30])
 def test_coordinates_of_unlabelled_joints_do_not_matter(missing: float) -> None:
     keypoints = np.array([(50, 60), (missing, missing)])

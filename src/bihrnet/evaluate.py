@@ -173,7 +173,7 @@ def predict_dataset(
         if flip_test:
             mirrored = model(np.ascontiguousarray(pixels[:, :, ::-1]))
             heatmaps = flip_merge(heatmaps, mirrored, spec.skeleton.flip_permutation)
-        found = decode_in_images(heatmaps, crops, decoding, spec.stride)
+        found = decode_in_images(heatmaps, crops, decoding, spec.stride, spec.sigma)
         if not np.isfinite(found).all():
             raise BihrnetError(f"{spec.name} gives heatmaps that are not finite")
         predictions[done : done + len(found)] = found

@@ -31,6 +31,7 @@ class ModelSpec:
         stride: input pixels per heatmap pixel.
         decoding: how peaks are refined by default.
         flip_test: whether evaluation averages with the mirrored crop by default.
+        sigma: of the Gaussians that it was trained on, in heatmap pixels; decoding may need it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ModelSpec:
     stride: int = 4
     decoding: Decoding = "quarter"
     flip_test: bool = True
+    sigma: float = 2.0
 
 
 class HeatmapModel(Protocol):

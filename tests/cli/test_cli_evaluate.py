@@ -97,6 +97,16 @@ def test_json_on_standard_output_stands_alone_and_the_table_is_on_standard_error
         assert words in result.stderr
 
 
+def test_a_reader_of_the_table_that_goes_away_costs_no_metrics(loaded, tmp_path, monkeypatch):
+    def closed(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("bihrnet.cli.evaluate._show", closed)
+    target = tmp_path / "metrics.json"
+    assert run("net.ckpt", "--dataset", "synthetic", "--json", target).exit_code != 0
+    assert json.loads(target.read_text())["instances"] == 5
+
+
 def test_poses_are_saved_as_coco_results(loaded, tmp_path) -> None:
     target = tmp_path / "poses.json"
     run("net.ckpt", "--dataset", "synthetic", "--save-results", target)

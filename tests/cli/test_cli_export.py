@@ -59,6 +59,11 @@ def test_a_checkpoint_becomes_a_bhr(folder, tmp_path):
     assert model.metrics == {"PCKh@0.5": 1.5}
 
 
+def test_another_decoding_on_request(folder, tmp_path):
+    run(folder / "small.ckpt", tmp_path / "x.bhr", "--decoding", "dark")
+    assert read_model(tmp_path / "x.bhr").spec.decoding == "dark"
+
+
 def test_half_precision_weights_stay_half(folder, tmp_path):
     """A slim checkpoint holds float16 weights, and float32 would only be larger."""
     run(folder / "small.ckpt", tmp_path / "small.bhr")

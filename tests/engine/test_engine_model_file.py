@@ -106,6 +106,8 @@ def test_a_malformed_file_is_refused(octets, broken, cause):
         ({"stride": 3}, "output of 4 x 6 does not have stride 3"),
         ({"decoding": "soft"}, "decoding must be one of quarter, dark"),
         ({"flip_test": 1}, "flip_test must be true or false"),
+        ({"sigma": 0}, "sigma must be a number above 0, at most 64"),
+        ({"sigma": True}, "sigma must be a number above 0, at most 64"),
         ({"skeleton": {"name": "x"}}, "a skeleton needs exactly the fields"),
         ({"precision": "int4"}, "precision must be fp32 or int8"),
         ({"counts": {"params": 1.5}}, "counts the integers"),

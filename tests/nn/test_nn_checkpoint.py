@@ -25,7 +25,11 @@ METADATA = {
     "options": OPTIONS,
     "skeleton": LSP.to_dict(),
     "input_size": [64, 32],
-    "recipe": {"name": "tiny", "evaluation": {"decoding": "dark", "flip_test": False}},
+    "recipe": {
+        "name": "tiny",
+        "evaluation": {"decoding": "dark", "flip_test": False},
+        "data": {"sigma": 3},
+    },
     "metrics": {"PCK@0.2": 12.5},
 }
 
@@ -58,6 +62,7 @@ def test_a_full_slim_checkpoint_is_exact(network: nn.Module, tmp_path: Path) -> 
     assert checkpoint.spec.input_size == (64, 32)
     assert checkpoint.spec.decoding == "dark"
     assert not checkpoint.spec.flip_test
+    assert checkpoint.spec.sigma == 3
     assert torch.equal(heatmaps(checkpoint.build()), heatmaps(network))
 
 

@@ -67,10 +67,10 @@ def bench(
         if not times:
             raise BihrnetError("none of the models could be run")
         result = report(times, threads, isa)
-        result_console(json).print(_table(result))
         if chart is not None:
             write_chart(times, chart)
     write_json(result, json)
+    result_console(json).print(_table(result))
 
 
 def _table(result: dict[str, Any]) -> Table:

@@ -101,8 +101,8 @@ def evaluate(
         if save_results is not None:
             write_json(dataset_results(people, evaluation.predictions), save_results)
         report = evaluation.to_dict()
+    write_json(report, json)  # first: who reads the table may have gone, as head does
     _show(report, result_console(json))
-    write_json(report, json)
 
 
 def _evaluate_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +20,13 @@ class Precision(str, Enum):
     int8 = "int8"
 
 
+class Refinement(str, Enum):
+    """How peaks of heatmaps are refined, see `heatmap.decode`."""
+
+    quarter = "quarter"
+    dark = "dark"
+
+
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="A checkpoint file.")],
     out: Annotated[Path, typer.Argument(help="OUT.bhr for the engine, OUT.onnx for others.")],
@@ -28,6 +36,10 @@ def export(
     calibrate: Annotated[
         Path | None,
         typer.Option(help="Folder of a data set, or of images that show one person each."),
+    ] = None,
+    decoding: Annotated[
+        Refinement | None,
+        typer.Option(help="What a .bhr decodes by. Default: as evaluated while it trained."),
     ] = None,
     licence: Annotated[
         str, typer.Option(help="SPDX identifier of the weights' licence, kept in a .bhr.")
@@ -42,15 +54,20 @@ def export(
     if suffix not in (ENGINE_SUFFIX, ".onnx"):
         raise BihrnetError(f"{out}: the file to write must end in .bhr or .onnx")
     int8 = precision is Precision.int8
-    if suffix == ".onnx" and (int8 or calibrate is not None):
-        raise BihrnetError("--precision and --calibrate belong to .bhr files; ONNX is fp32")
+    if suffix == ".onnx" and (int8 or calibrate is not None or decoding is not None):
+        raise BihrnetError(
+            "--precision, --calibrate and --decoding belong to .bhr files; ONNX is fp32 heatmaps"
+        )
     if calibrate is not None and not int8:
         raise BihrnetError("--calibrate belongs to --precision int8")
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.session import TorchSession
 
     content = read_checkpoint(checkpoint)
-    session = TorchSession(content.build(), content.spec)
+    spec = content.spec
+    if decoding is not None:
+        spec = replace(spec, decoding=decoding.value)
+    session = TorchSession(content.build(), spec)
     if suffix == ".onnx":
         from bihrnet.export.onnx import write_onnx
 

@@ -38,8 +38,8 @@ def info(
     count = _count_file if path.suffix.lower() == ENGINE_SUFFIX else _count_network
     check_writable(json, [path])
     report = {"model": model, **count(path, parse_size(size) if size else None, joints)}
-    result_console(json).print(_table(report))
     write_json(report, json)
+    result_console(json).print(_table(report))
 
 
 def _count_file(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:

@@ -34,6 +34,7 @@ FORMAT = 1
 MAX_HEADER_BYTES = 1 << 24
 MAX_FILE_BYTES = 1 << 30
 MAX_CAUSE = 400
+MAX_SIGMA = 64
 PRECISIONS = ("fp32", "int8")
 COUNTS = ("params", "binary_weights", "real_weights")
 
@@ -44,8 +45,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "I8": np.dtype("i1"),
 }
 _MODEL_FIELDS = {
-    *("name", "skeleton", "input_size", "stride", "decoding", "flip_test", "precision"),
-    *("licence", "recipe", "metrics", "counts"),
+    *("name", "skeleton", "input_size", "stride", "decoding", "flip_test", "sigma"),
+    *("precision", "licence", "recipe", "metrics", "counts"),
 }
 
 
@@ -117,6 +118,7 @@ def to_bytes(model: ModelFile) -> bytes:
         "stride": spec.stride,
         "decoding": spec.decoding,
         "flip_test": spec.flip_test,
+        "sigma": spec.sigma,
         "precision": model.precision,
         "licence": model.licence,
         "recipe": dict(model.recipe),
@@ -245,6 +247,9 @@ def _spec(description: Mapping[str, Any]) -> ModelSpec:
         raise BihrnetError(f"decoding must be one of {', '.join(get_args(Decoding))}")
     if type(description["flip_test"]) is not bool or not isinstance(description["name"], str):
         raise BihrnetError("flip_test must be true or false, name a text")
+    sigma = description["sigma"]
+    if type(sigma) not in (int, float) or not 0 < sigma <= MAX_SIGMA:
+        raise BihrnetError(f"sigma must be a number above 0, at most {MAX_SIGMA}")
     try:
         skeleton = Skeleton.from_dict(description["skeleton"])
     except (OverflowError, AttributeError) as error:
@@ -256,4 +261,5 @@ def _spec(description: Mapping[str, Any]) -> ModelSpec:
         stride=stride,
         decoding=description["decoding"],
         flip_test=description["flip_test"],
+        sigma=sigma,
     )

@@ -147,7 +147,7 @@ class PoseEstimator:
                 for box in boxes[start : start + self.batch_size]
             ]
             heatmaps = self.model(np.stack([crop.warp(image) for crop in crops]))
-            found = decode_in_images(heatmaps, crops, spec.decoding, spec.stride)
+            found = decode_in_images(heatmaps, crops, spec.decoding, spec.stride, spec.sigma)
             if not np.isfinite(found).all():
                 raise BihrnetError(f"model {spec.name!r} gives heatmaps that are not finite")
             keypoints[start : start + len(found)] = found

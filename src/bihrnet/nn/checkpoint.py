@@ -73,13 +73,14 @@ class Checkpoint:
     def spec(self) -> ModelSpec:
         """What the network expects; decoding and flip test are those its metrics come from."""
         recipe_name = self.recipe.get("name")
-        evaluation = self.recipe.get("evaluation", {})
+        evaluation, data = self.recipe.get("evaluation", {}), self.recipe.get("data", {})
         return ModelSpec(
             name=f"{self.architecture}@{recipe_name}" if recipe_name else self.architecture,
             skeleton=self.skeleton,
             input_size=self.input_size,
             decoding=evaluation.get("decoding", "quarter"),
             flip_test=evaluation.get("flip_test", True),
+            sigma=data.get("sigma", 2.0),
         )
 
     def build(self) -> torch.nn.Module:
@@ -190,7 +191,7 @@ def save_slim_checkpoint(
 
 def _recipe(fields: Mapping[str, Any]) -> dict[str, Any]:
     recipe = dict(fields)
-    for section in ("evaluation", "binarisation"):
+    for section in ("data", "evaluation", "binarisation"):
         if not isinstance(recipe.get(section, {}), dict):
             raise TypeError(f"its recipe has {recipe[section]!r} as {section}")
     return recipe

@@ -158,7 +158,9 @@ class PoseTraining(pl.LightningModule):
         indices = batch["index"].tolist()
         people, size = self._validation.people, self.recipe.data.input_size
         places = [people[index].crop(size) for index in indices]
-        found = decode_in_images(maps, places, self.recipe.evaluation.decoding)
+        found = decode_in_images(
+            maps, places, self.recipe.evaluation.decoding, sigma=self.recipe.data.sigma
+        )
         self._predicted.extend(zip(indices, found, strict=True))
 
     def on_validation_epoch_end(self) -> None:
