@@ -10,7 +10,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bihrnet.cli.output import check_writable, console, result_console, write_json
+from bihrnet.cli.output import (
+    check_writable,
+    console,
+    parse_decoding,
+    result_console,
+    write_json,
+)
 from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
     from bihrnet.heatmap_model import HeatmapModel
 
 DATASETS = ("coco", "mpii", "lsp", "lspet", "crowdpose", "synthetic")
-_DECODINGS = ("quarter", "dark")
 
 
 def evaluate(
@@ -62,8 +67,7 @@ def evaluate(
     if dataset not in DATASETS:
         given = f"not {dataset!r}" if dataset else "which is missing"
         raise BihrnetError(f"--dataset takes one of {', '.join(DATASETS)}, {given}")
-    if decoding is not None and decoding not in _DECODINGS:
-        raise BihrnetError(f"--decoding takes one of {', '.join(_DECODINGS)}, not {decoding!r}")
+    refinement = parse_decoding(decoding)
     files = (model, boxes, results, annotations)
     check_writable(json, (*files, save_results))
     check_writable(save_results, files)
@@ -96,8 +100,7 @@ def evaluate(
         # COCO's format holds any joints, and any are drawn: the model's.
         skeleton = loaded.spec.skeleton if dataset in ("coco", "synthetic") else None
         people = load_dataset(dataset, data, split, boxes, skeleton)
-        chosen = cast("Decoding | None", decoding)
-        evaluation = _evaluate_model(loaded, people, flip, chosen, batch_size)
+        evaluation = _evaluate_model(loaded, people, flip, refinement, batch_size)
         if save_results is not None:
             write_json(dataset_results(people, evaluation.predictions), save_results)
         report = evaluation.to_dict()

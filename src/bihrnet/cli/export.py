@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bihrnet.cli.output import console
+from bihrnet.cli.output import console, parse_decoding
 from bihrnet.errors import BihrnetError
 
 
@@ -18,13 +18,6 @@ class Precision(str, Enum):
 
     fp32 = "fp32"
     int8 = "int8"
-
-
-class Refinement(str, Enum):
-    """How peaks of heatmaps are refined, see `heatmap.decode`."""
-
-    quarter = "quarter"
-    dark = "dark"
 
 
 def export(
@@ -38,8 +31,8 @@ def export(
         typer.Option(help="Folder of a data set, or of images that show one person each."),
     ] = None,
     decoding: Annotated[
-        Refinement | None,
-        typer.Option(help="What a .bhr decodes by. Default: as evaluated while it trained."),
+        str | None,
+        typer.Option(help="Of a .bhr: quarter | dark. Default: as evaluated while it trained."),
     ] = None,
     licence: Annotated[
         str, typer.Option(help="SPDX identifier of the weights' licence, kept in a .bhr.")
@@ -48,13 +41,13 @@ def export(
     """Write CHECKPOINT as a model file for the engine (.bhr) or as ONNX."""
     from bihrnet.loading import ENGINE_SUFFIX
 
-    suffix = out.suffix.lower()
+    suffix, refinement = out.suffix.lower(), parse_decoding(decoding)
     if checkpoint.suffix.lower() == ENGINE_SUFFIX:
         raise BihrnetError(f"{checkpoint}: is exported already; give the checkpoint it came from")
     if suffix not in (ENGINE_SUFFIX, ".onnx"):
         raise BihrnetError(f"{out}: the file to write must end in .bhr or .onnx")
     int8 = precision is Precision.int8
-    if suffix == ".onnx" and (int8 or calibrate is not None or decoding is not None):
+    if suffix == ".onnx" and (int8 or calibrate is not None or refinement is not None):
         raise BihrnetError(
             "--precision, --calibrate and --decoding belong to .bhr files; ONNX is fp32 heatmaps"
         )
@@ -65,8 +58,8 @@ def export(
 
     content = read_checkpoint(checkpoint)
     spec = content.spec
-    if decoding is not None:
-        spec = replace(spec, decoding=decoding.value)
+    if refinement is not None:
+        spec = replace(spec, decoding=refinement)
     session = TorchSession(content.build(), spec)
     if suffix == ".onnx":
         from bihrnet.export.onnx import write_onnx

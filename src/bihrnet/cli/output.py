@@ -8,12 +8,15 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rich.console import Console
 
 from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
+
+if TYPE_CHECKING:
+    from bihrnet.heatmap import Decoding
 
 #: Words for people go to standard error, so that `--json -` leaves standard output to the JSON.
 #: A file or a pipe has no width of its own; tables are not cut to 80 columns there.
@@ -92,6 +95,18 @@ def parse_size(text: str) -> tuple[int, int]:
     if any(side % 32 or not 32 <= side <= 2048 for side in size):
         raise BihrnetError(f"size {text!r}: both sides must be multiples of 32 from 32 to 2048")
     return size
+
+
+def parse_decoding(text: str | None) -> Decoding | None:
+    """What `--decoding` was told, None where it was not given."""
+    from bihrnet.heatmap import Decoding
+
+    for known in get_args(Decoding):
+        if text == known:
+            return cast("Decoding", known)
+    if text is None:
+        return None
+    raise BihrnetError(f"--decoding takes one of {', '.join(get_args(Decoding))}, not {text!r}")
 
 
 def _is_stream(path: Path) -> bool:
