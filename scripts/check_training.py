@@ -23,6 +23,8 @@ DECAY = 0.999  # of the second moment; Adam's default, which recipes do not chan
 def report(path: Path) -> str:
     """One line about a checkpoint."""
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if "optimizer_states" not in content:
+        raise SystemExit(f"{path}: keeps no optimiser; a run's last.ckpt does")
     (optimiser,) = content["optimizer_states"]
     moments = {
         number: state["exp_avg_sq"] / (1 - DECAY ** float(state["step"]))
