@@ -24,6 +24,8 @@ MIN_SCORE = 0.1
 
 #: Fractional bits of the coordinates handed to OpenCV: joints move smoothly from frame to frame.
 _SHIFT = 4
+#: Pixels that OpenCV can clip; what lies farther away is drawn there.
+_REACH = (-30000, 60000)
 
 Color = tuple[int, int, int]
 
@@ -142,11 +144,11 @@ def _disc(
 
 
 def _whole(value: float) -> int:
-    """A pixel, in the range that OpenCV can clip."""
-    return round(float(np.clip(value, -30000, 60000)))
+    """A pixel, brought into `_REACH`."""
+    return round(float(np.clip(value, *_REACH)))
 
 
 def _fixed(point: NDArray[np.float32]) -> tuple[int, int]:
-    """Fixed-point coordinates; far-away ones are brought into the range that OpenCV can clip."""
-    x, y = np.clip(point, -30000, 60000) * (1 << _SHIFT)
+    """Fixed-point coordinates, brought into `_REACH`."""
+    x, y = np.clip(point, *_REACH) * (1 << _SHIFT)
     return round(float(x)), round(float(y))
