@@ -54,6 +54,7 @@ def test_options_and_overrides_reach_the_run(call):
         "workers": 0,
         "compile": True,
         "tensorboard": True,
+        "teacher_answers": None,
     }
 
 
@@ -66,7 +67,8 @@ def test_the_teacher_is_part_of_the_recipe(call):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([PLAIN, "--teacher", "t.ckpt"], "has no teacher section"),
+        ([PLAIN, "--teacher", "t.ckpt"], "has no teacher section, but got --teacher"),
+        ([PLAIN, "--teacher-answers", "t"], "has no teacher section, but got --teacher-answers"),
         ([PLAIN, "epoch=3"], "unknown key 'epoch'; did you mean epochs"),
         (["bihrnet-w23@lspet-128x128"], "no recipe 'bihrnet-w23@lspet-128x128'; did you mean"),
         ([PLAIN, "precision=int1"], "precision: Input should be 'bf16' or 'fp32'"),

@@ -22,6 +22,10 @@ def train(
     teacher: Annotated[
         str | None, typer.Option(help="Checkpoint of the recipe's teacher.", metavar="CKPT")
     ] = None,
+    teacher_answers: Annotated[
+        Path | None,
+        typer.Option(help="Folder that keeps the teacher's answers for further runs."),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -52,9 +56,11 @@ def train(
             f"training needs {error.name}, which comes with: pip install 'bihrnet[train]'"
         ) from error
     loaded = load_recipe(recipe, overrides or [])
-    if teacher is not None:
-        if loaded.teacher is None:
-            raise BihrnetError(f"recipe {loaded.name} has no teacher section, but got --teacher")
+    if loaded.teacher is None:
+        for option, value in {"--teacher": teacher, "--teacher-answers": teacher_answers}.items():
+            if value is not None:
+                raise BihrnetError(f"recipe {loaded.name} has no teacher section, but got {option}")
+    elif teacher is not None:
         section = loaded.teacher.model_copy(update={"checkpoint": teacher})
         loaded = loaded.model_copy(update={"teacher": section})
     logger = logging.getLogger("bihrnet")
@@ -71,6 +77,7 @@ def train(
             workers=workers,
             compile=compile,
             tensorboard=tensorboard,
+            teacher_answers=teacher_answers,
         )
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

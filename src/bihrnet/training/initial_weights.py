@@ -16,17 +16,30 @@ from bihrnet.nn.pretrained import load_hrnet_weights, plain_name
 from bihrnet.nn.torch_file import read_torch_file
 from bihrnet.skeleton import Skeleton
 from bihrnet.training.distillation import Teacher
+from bihrnet.training.kept_answers import KeptAnswers
 from bihrnet.training.recipe import TeacherSection
 
 log = logging.getLogger(__name__)
 
 
-def load_teacher(section: TeacherSection, skeleton: Skeleton) -> Teacher:
+def load_teacher(
+    section: TeacherSection, skeleton: Skeleton, answers: Path | None = None
+) -> Teacher:
     """The recipe's teacher with its weights, from a checkpoint of this project or an official one.
+
+    Args:
+        section: of the recipe.
+        skeleton: of the student's data.
+        answers: folder where its answers are kept, see `KeptAnswers`; None computes them all.
 
     Raises:
         BihrnetError: no checkpoint was given, or it is of other joints or another architecture.
     """
+    network = _teacher_network(section, skeleton).eval()
+    return Teacher(network if answers is None else KeptAnswers(network, answers))
+
+
+def _teacher_network(section: TeacherSection, skeleton: Skeleton) -> Module:
     if section.checkpoint is None:
         raise BihrnetError(
             f"the recipe distils from {section.architecture}: give its checkpoint with --teacher"
@@ -35,7 +48,7 @@ def load_teacher(section: TeacherSection, skeleton: Skeleton) -> Teacher:
     if not _is_own(path):
         network = nn.build(section.architecture, len(skeleton), **section.options)
         load_hrnet_weights(network, path, channel_order=section.channels)
-        return Teacher(network)
+        return network
     checkpoint = read_checkpoint(path)
     if checkpoint.architecture != section.architecture:
         raise BihrnetError(
@@ -47,7 +60,7 @@ def load_teacher(section: TeacherSection, skeleton: Skeleton) -> Teacher:
             f"{path} estimates {checkpoint.skeleton.name}, but the data is {skeleton.name}"
         )
     # With the options it was trained with: some make another network of the same weights.
-    return Teacher(checkpoint.build())
+    return checkpoint.build()
 
 
 def start_from(network: Module, path: Path) -> None:

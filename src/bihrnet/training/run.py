@@ -49,6 +49,7 @@ def train(
     workers: int | None = None,
     compile: bool = False,
     tensorboard: bool = False,
+    teacher_answers: Path | None = None,
     save_every_minutes: float = 10.0,
 ) -> Path:
     """Train by a recipe, or go on where a stopped or killed run was.
@@ -64,6 +65,8 @@ def train(
         workers: processes that prepare batches, per training process; None suits the machine.
         compile: spend some minutes at the start on torch.compile, to take steps faster.
         tensorboard: also write TensorBoard events.
+        teacher_answers: folder that keeps the teacher's answers for further runs, see
+            `KeptAnswers`.
         save_every_minutes: how often a long epoch is saved in between.
 
     Returns:
@@ -101,7 +104,9 @@ def train(
         start_from(network, Path(recipe.initialize_from))
     if processes > 1:
         network = synchronise_batch_norm(network, trainer.strategy.root_device)
-    teacher = load_teacher(recipe.teacher, samples.dataset.skeleton) if recipe.teacher else None
+    teacher = None
+    if recipe.teacher is not None:
+        teacher = load_teacher(recipe.teacher, samples.dataset.skeleton, teacher_answers)
     if _is_main_process():
         folder.open(recipe, resume)
     with _log_file(folder.log, trainer.is_global_zero):
