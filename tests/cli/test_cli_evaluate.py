@@ -176,12 +176,21 @@ def test_other_number_of_keypoints_is_one_sentence(crowd_files) -> None:
         (["--dataset", "synthetic"], "needs a MODEL"),
         (["net.ckpt", "--dataset", "lsp", "--decoding", "max"], "--decoding takes one of quarter"),
         (["net.ckpt", "--dataset", "coco", "--annotations", "a"], "--annotations has no meaning"),
+        (["net.ckpt", "--dataset", "coco", "--skeleton", "s"], "--skeleton has no meaning"),
         (["--results", "r", "--dataset", "coco"], "--results needs --annotations"),
         (["--results", "r", "--dataset", "lsp"], "judged as coco or crowdpose, not as 'lsp'"),
         (["m", "--results", "r", "--dataset", "coco"], "MODEL has no meaning with --results"),
         (["--results", "r", "--dataset", "coco", "--no-flip"], "--flip has no meaning"),
         (["--results", "r", "--dataset", "coco", "--data", "d"], "--data has no meaning"),
         (["--results", "r", "--dataset", "coco", "--annotations", "a"], "a: cannot be read"),
+        (
+            ["--results", "r", "--dataset", "coco", "--annotations", "a", "--skeleton", "s"],
+            "no skeleton 's'",
+        ),
+        (
+            ["--results", "r", "--dataset", "crowdpose", "--annotations", "a", "--skeleton", "s"],
+            "--skeleton is for --dataset coco: crowdpose has joints of its own",
+        ),
     ],
 )
 def test_contradicting_options_are_one_sentence(arguments, complaint) -> None:

@@ -137,12 +137,31 @@ def test_from_annotations_to_weights_and_their_ap(own, tmp_path):
     weights = runs / "small-hrnet-w16@own" / "best.ckpt"
     assert load(str(weights)).spec.skeleton == Skeleton.from_dict(ARMS)
 
-    report = tmp_path / "report.json"
-    judged = CliRunner().invoke(
-        app,
-        ["evaluate", f"{weights}", "--dataset", "coco", "--data", f"{own}", "--json", f"{report}"],
-    )
-    assert judged.exit_code == 0, judged.exception
-    found = json.loads(report.read_text())
+    found = evaluate(tmp_path, f"{weights}", "--data", f"{own}")
     assert found["instances"] == 2
     assert 0 <= found["metrics"]["AP"] <= 1
+
+
+def test_poses_made_elsewhere_are_judged_by_own_sigmas(own, tmp_path):
+    """Joints moved so far that OKS is 0.72 pass the thresholds 0.50 to 0.70, half of them."""
+    truth = own / "annotations" / "val.json"
+    results = []
+    for person in json.loads(truth.read_text())["annotations"]:
+        moved = np.reshape(person["keypoints"], (-1, 3))
+        scale = 2 * np.sqrt(person["area"]) * np.array(ARMS["sigmas"])
+        moved[:, 0] += scale * np.sqrt(-2 * np.log(0.72))
+        results.append({**person, "keypoints": moved.ravel().tolist(), "score": 1.0})
+    (tmp_path / "poses.json").write_text(json.dumps(results))
+    files = ("--results", f"{tmp_path / 'poses.json'}", "--annotations", f"{truth}")
+    found = evaluate(tmp_path, *files, "--skeleton", f"{own / 'skeleton.yaml'}")["metrics"]
+    assert (found["AP50"], found["AP75"]) == (1, 0)
+    assert found["AP"] == pytest.approx(0.5)
+
+
+def evaluate(folder: Path, *arguments: str) -> dict:
+    """The JSON of the command over COCO's format."""
+    report = folder / "report.json"
+    command = ["evaluate", *arguments, "--dataset", "coco", "--json", f"{report}"]
+    judged = CliRunner().invoke(app, command)
+    assert judged.exit_code == 0, judged.exception
+    return json.loads(report.read_text())

@@ -48,6 +48,9 @@ def evaluate(
     annotations: Annotated[
         Path | None, typer.Option(help="With --results: the ground truth, in COCO's format.")
     ] = None,
+    skeleton: Annotated[
+        str | None, typer.Option(help="With --results: own joints, a YAML file (see docs/data.md).")
+    ] = None,
     flip: Annotated[
         bool | None,
         typer.Option("--flip/--no-flip", help="Flip test. Default: as the model says."),
@@ -68,7 +71,7 @@ def evaluate(
         given = f"not {dataset!r}" if dataset else "which is missing"
         raise BihrnetError(f"--dataset takes one of {', '.join(DATASETS)}, {given}")
     refinement = parse_decoding(decoding)
-    files = (model, boxes, results, annotations)
+    files = (model, boxes, results, annotations, skeleton)
     check_writable(json, (*files, save_results))
     check_writable(save_results, files)
     if results is not None:
@@ -84,12 +87,13 @@ def evaluate(
         for name, value in foreign.items():
             if value is not None:
                 raise BihrnetError(f"{name} has no meaning with --results")
-        report = _judge_results(results, dataset, annotations)
+        report = _judge_results(results, dataset, annotations, skeleton)
     else:
         if model is None:
             raise BihrnetError("evaluate needs a MODEL, or poses to judge (--results FILE)")
-        if annotations is not None:
-            raise BihrnetError("--annotations has no meaning without --results")
+        for name, value in (("--annotations", annotations), ("--skeleton", skeleton)):
+            if value is not None:
+                raise BihrnetError(f"{name} has no meaning without --results")
         if data is None and dataset != "synthetic":
             raise BihrnetError(f"--data is missing: the folder of data set {dataset!r}")
         from bihrnet.data import load_dataset
@@ -98,8 +102,8 @@ def evaluate(
 
         loaded = load(model)
         # COCO's format holds any joints, and any are drawn: the model's.
-        skeleton = loaded.spec.skeleton if dataset in ("coco", "synthetic") else None
-        people = load_dataset(dataset, data, split, boxes, skeleton)
+        joints = loaded.spec.skeleton if dataset in ("coco", "synthetic") else None
+        people = load_dataset(dataset, data, split, boxes, joints)
         evaluation = _evaluate_model(loaded, people, flip, refinement, batch_size)
         if save_results is not None:
             write_json(dataset_results(people, evaluation.predictions), save_results)
@@ -129,17 +133,21 @@ def _evaluate_model(
         )
 
 
-def _judge_results(results: Path, dataset: str, annotations: Path | None) -> dict[str, Any]:
+def _judge_results(
+    results: Path, dataset: str, annotations: Path | None, own: str | None
+) -> dict[str, Any]:
     """Score poses made elsewhere; keys as with a model, null where only its maker knows."""
     from bihrnet.metrics.coco import evaluate_keypoints
     from bihrnet.metrics.coco_files import EvaluationProtocol, read_ground_truth, read_results
-    from bihrnet.skeleton import COCO, CROWDPOSE
+    from bihrnet.skeleton import COCO, CROWDPOSE, load_skeleton
 
     if dataset not in ("coco", "crowdpose"):
         raise BihrnetError(f"--results can be judged as coco or crowdpose, not as {dataset!r}")
     if annotations is None:
         raise BihrnetError("--results needs --annotations, the ground truth in COCO's format")
-    skeleton = COCO if dataset == "coco" else CROWDPOSE
+    if own is not None and dataset != "coco":
+        raise BihrnetError(f"--skeleton is for --dataset coco: {dataset} has joints of its own")
+    skeleton = CROWDPOSE if dataset == "crowdpose" else load_skeleton(own) if own else COCO
     truth = read_ground_truth(annotations, len(skeleton), cast(EvaluationProtocol, dataset))
     poses = read_results(results, len(skeleton), truth)
     return {
