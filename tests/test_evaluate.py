@@ -215,6 +215,16 @@ def test_a_broken_image_is_named_wherever_it_is(tmp_path) -> None:
         predict_dataset(oracle, people, batch_size=2)
 
 
+def test_annotations_without_areas_are_told_before_the_work(tmp_path) -> None:
+    dataset = replace(crowd(2), annotations=tmp_path / "truth.json")
+    person = {"image_id": 1, "bbox": [0, 0, 9, 9], "keypoints": [1, 1, 2] * len(LSP)}
+    content = {"images": [{"id": 1}], "annotations": [person]}
+    (tmp_path / "truth.json").write_text(json.dumps(content))
+    oracle = Oracle(dataset)
+    with pytest.raises(BihrnetError, match="has no area"):
+        evaluate(oracle, dataset, progress=lambda done, total: pytest.fail("predicted already"))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_heatmaps_that_are_not_finite_are_one_sentence(value: float) -> None:
     dataset = crowd(2)

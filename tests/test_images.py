@@ -4,6 +4,7 @@ import os
 import resource
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from bihrnet import images
 from bihrnet.errors import BihrnetError
 from bihrnet.files import WriteError
 from bihrnet.images import MAX_SIDE, as_rgb, read_image, write_image
@@ -213,6 +215,26 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
         path = tmp_path / f"{orientation}.jpg"
         path.write_bytes(with_orientation(jpeg, orientation))
         np.testing.assert_array_equal(read_image(path), np.rot90(upright, turns))
+        np.testing.assert_array_equal(read_image(path, upright=False), upright)
+
+
+def test_a_bitmap_s_unused_fourth_byte_hides_nothing(tmp_path: Path) -> None:
+    """32 bits with colour masks and no alpha, as clipboards store pictures."""
+    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
+    header = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
+    pixels = bytes([10, 20, 30, 0] * 2)
+    start = 14 + len(header)
+    file = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + pixels
+    (tmp_path / "clipboard.bmp").write_bytes(file)
+    assert read_image(tmp_path / "clipboard.bmp").tolist() == [[[30, 20, 10]] * 2]
+
+
+def test_opencv_speaks_again_after_threads_that_silenced_it(tmp_path: Path) -> None:
+    level = images._LOGGING.getLogLevel()
+    write_image(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
+    with ThreadPoolExecutor(4) as readers:
+        list(readers.map(read_image, [tmp_path / "a.png"] * 200))
+    assert images._LOGGING.getLogLevel() == level
 
 
 def test_writing_keeps_the_old_file_when_the_disk_is_full(

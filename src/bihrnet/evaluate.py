@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from bihrnet.errors import BihrnetError
 from bihrnet.heatmap import Decoding, decode_in_images, flip_merge
 from bihrnet.heatmap_model import HeatmapModel
 from bihrnet.metrics.coco import coco_results, evaluate_keypoints
-from bihrnet.metrics.coco_files import EvaluationProtocol, read_ground_truth
+from bihrnet.metrics.coco_files import EvaluationProtocol, GroundTruth, read_ground_truth
 from bihrnet.metrics.mpii import group_shares, head_sizes_from_joints, mpii_pckh
 from bihrnet.metrics.pck import PckResult, segment_pck
 from bihrnet.skeleton import MPII, Skeleton
@@ -108,8 +109,8 @@ def evaluate(
         progress: called after every batch.
 
     Raises:
-        BihrnetError: model and data set differ in their joints, an image cannot be read, or the
-            model's heatmaps are not finite.
+        BihrnetError: model and data set differ in their joints, the annotations lack what their
+            metrics need, an image cannot be read, or the model's heatmaps are not finite.
     """
     spec = model.spec
     if spec.skeleton.keypoints != dataset.skeleton.keypoints:
@@ -117,6 +118,8 @@ def evaluate(
             f"{spec.name} estimates skeleton {spec.skeleton.name!r}, but data set {dataset.name!r} "
             f"has {dataset.skeleton.name!r}: their keypoints differ"
         )
+    if dataset.annotations is not None:  # what cannot be judged is told before the work
+        evaluate_keypoints([], _ground_truth(dataset, dataset.annotations), dataset.skeleton)
     flip_test = spec.flip_test if flip_test is None else flip_test
     decoding = decoding or spec.decoding
     predictions = predict_dataset(
@@ -194,8 +197,7 @@ def score_predictions(dataset: PeopleDataset, predictions: NDArray[np.float32]) 
         predictions: (N, K, 3) x, y in image pixels and score, in the order of `dataset.people`.
     """
     if dataset.annotations is not None:
-        protocol: EvaluationProtocol = "crowdpose" if dataset.name == "crowdpose" else "coco"
-        truth = read_ground_truth(dataset.annotations, len(dataset.skeleton), protocol)
+        truth = _ground_truth(dataset, dataset.annotations)
         results = dataset_results(dataset, predictions)
         return Scores(evaluate_keypoints(results, truth, dataset.skeleton))
     # One pass: people may be drawn or read anew whenever they are looked at.
@@ -209,6 +211,11 @@ def score_predictions(dataset: PeopleDataset, predictions: NDArray[np.float32]) 
     return _pck_scores(segment_pck(points, keypoints, visible, dataset.skeleton), dataset.skeleton)
 
 
+def _ground_truth(dataset: PeopleDataset, annotations: Path) -> GroundTruth:
+    protocol: EvaluationProtocol = "crowdpose" if dataset.name == "crowdpose" else "coco"
+    return read_ground_truth(annotations, len(dataset.skeleton), protocol)
+
+
 def dataset_results(
     dataset: PeopleDataset, predictions: NDArray[np.float32]
 ) -> list[dict[str, Any]]:
@@ -218,7 +225,9 @@ def dataset_results(
     """
     places = [(one.image_id, one.score, one.size[0] * one.size[1]) for one in dataset.people]
     image_ids, box_scores, areas = zip(*places, strict=True)
-    return coco_results(image_ids, predictions, box_scores, areas, dataset.skeleton)
+    return coco_results(
+        image_ids, predictions, box_scores, areas, dataset.skeleton, dataset.category_id
+    )
 
 
 def _batches(

@@ -6,9 +6,8 @@ Everywhere else an image is (H, W, 3) uint8 RGB.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -34,15 +33,16 @@ _LOGGING: Any = getattr(cv2.utils, "logging", cv2)
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 
 
-def read_image(path: str | Path) -> NDArray[np.uint8]:
+def read_image(path: str | Path, *, upright: bool = True) -> NDArray[np.uint8]:
     """Read a JPEG, PNG, WebP, BMP or TIFF file.
 
-    Grey pictures become three equal channels, 16-bit ones are scaled to 8 bits. EXIF rotation is
-    applied. Transparent pixels, whose colour is undefined, are shown on white (such pictures are
-    not rotated by EXIF). The size is checked in the header, before any pixel is decoded.
+    Grey pictures become three equal channels, 16-bit ones are scaled to 8 bits. Transparent
+    pixels, whose colour is undefined, are shown on white (such pictures are not rotated by EXIF).
+    The size is checked in the header, before any pixel is decoded.
 
     Args:
         path: the file.
+        upright: apply EXIF rotation; False gives the pixels as they are stored.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -60,12 +60,14 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             f"{path}: {width}x{height} pixels are too many; the limits are {MAX_SIDE} a side and "
             f"{MAX_PIXELS} in all"
         )
-    if not data.startswith(_JPEG):  # JPEG knows no transparency
+    # JPEG knows no transparency, and what OpenCV takes for that of a BMP is often unused.
+    if not data.startswith((_JPEG, b"BM")):
         unchanged = _decode(data, cv2.IMREAD_UNCHANGED)
         if unchanged is not None and unchanged.ndim == 3 and unchanged.shape[2] == 4:
             return as_rgb(cv2.cvtColor(unchanged, cv2.COLOR_BGRA2RGBA))
     # From memory: given a path, OpenCV fills the missing part of a truncated JPEG with grey.
-    image = _decode(data, cv2.IMREAD_COLOR)
+    as_stored = 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
+    image = _decode(data, cv2.IMREAD_COLOR | as_stored)
     if image is None:
         raise BihrnetError(f"{path}: the image is truncated, damaged or of an unsupported kind")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)
@@ -157,15 +159,34 @@ def _decode(data: bytes, flags: int) -> NDArray[Any] | None:
             return None
 
 
-@contextmanager
-def quiet_opencv() -> Iterator[None]:
+class _Silence:
+    """OpenCV's log level belongs to the whole process: the last thread to leave restores it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._level = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._level = _LOGGING.getLogLevel()
+                _LOGGING.setLogLevel(0)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                _LOGGING.setLogLevel(self._level)
+
+
+_silence = _Silence()
+
+
+def quiet_opencv() -> _Silence:
     """Silence OpenCV's log about a broken file or camera: the caller says it in one sentence."""
-    level = _LOGGING.getLogLevel()
-    _LOGGING.setLogLevel(0)
-    try:
-        yield
-    finally:
-        _LOGGING.setLogLevel(level)
+    return _silence
 
 
 def _declared_size(data: bytes) -> tuple[int, int] | None:

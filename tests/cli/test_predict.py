@@ -12,7 +12,9 @@ from painted_people import SKELETON, DotModel, joints_in, paint
 
 from bihrnet.cli.app import main
 from bihrnet.estimate import estimator
-from bihrnet.estimate.video import VideoReader, writing_video
+from bihrnet.estimate.boxes_file import BoxesFile
+from bihrnet.estimate.sources import Source
+from bihrnet.estimate.video import Frame, VideoReader, writing_video
 from bihrnet.files import WriteError
 from bihrnet.images import read_image, write_image
 
@@ -169,17 +171,45 @@ def test_a_video_that_breaks_off_keeps_its_frames(bihrnet, caplog) -> None:
     assert f"{count} poses in {count} frames" in out
 
 
-def test_boxes_that_fail_in_the_middle_of_a_video(bihrnet) -> None:
+def test_a_detector_that_fails_in_the_middle_of_a_video(bihrnet, monkeypatch) -> None:
     video("v.mp4")
-    Path("boxes.json").write_text(json.dumps({"v.mp4": [BOX], "v.mp4#2": [[-2e6, 0, 4e6, 5]]}))
+    Path("boxes.json").write_text(json.dumps({"v.mp4": [BOX]}))
+    look = BoxesFile.__call__
+
+    def fails(self: BoxesFile, frame: Frame) -> Any:
+        boxes, scores = look(self, frame)
+        return (np.full_like(boxes, np.nan) if frame.number == 2 else boxes), scores
+
+    monkeypatch.setattr(BoxesFile, "__call__", fails)
     arguments = ["--detector", "boxes.json", "--out", "o", "--json", "v.json"]
     code, out, err = bihrnet("predict", "v.mp4", *arguments)
     assert code == 0
-    assert "v.mp4 ends early: v.mp4: box 0 [-2000000.0, 0.0, 4000000.0, 5.0] is too large" in err
+    assert "v.mp4 ends early: v.mp4: box 0 [nan, nan, nan, nan] is empty or not finite" in err
     assert "passed over" not in out
     assert "2 poses in 2 frames" in out
     assert len(list(VideoReader("o/v.mp4"))) == 2
     assert len(json.loads(Path("v.json").read_text())["images"]) == 2
+
+
+def test_a_slow_network_does_not_hurry_a_camera(bihrnet, monkeypatch) -> None:
+    """Frames at 0, 0.1, 0.5 and 0.6 s, at 10 a second: the second stays for what was missed."""
+    colors = [0, 80, 160, 240]
+    times = [0.0, 0.1, 0.5, 0.6]
+
+    class Camera:
+        name, fps, frame_count, live = "webcam:0", 10.0, 0, True
+
+        def __iter__(self) -> Any:
+            for number, (color, seconds) in enumerate(zip(colors, times, strict=True)):
+                image = np.full((240, 200, 3), color, np.uint8)
+                yield Frame(image, self.name, number, seconds)
+
+    monkeypatch.setattr(Source, "open_video", lambda source: Camera())
+    monkeypatch.setattr("bihrnet.cli.annotation.draw_poses", lambda image, *_: image)
+    assert bihrnet("predict", "0", "--out", "o")[0] == 0
+    (target,) = Path("o").iterdir()
+    shown = [int(frame.image.mean()) for frame in VideoReader(target)]
+    assert shown == pytest.approx([0, 80, 160, 160, 160, 240], abs=8)
 
 
 def test_boxes_outside_the_picture_are_left_out_with_a_warning(bihrnet) -> None:

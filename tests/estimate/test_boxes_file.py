@@ -35,6 +35,13 @@ def test_by_file_name(tmp_path: Path) -> None:
     assert boxes_of(tmp_path, content, "c.jpg") == []
 
 
+def test_a_path_may_be_written_in_several_ways(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.json"
+    path.write_text('{"./a/photo.jpg": [[1, 2, 3, 4]]}')
+    image = np.zeros((9, 9, 3), np.uint8)
+    assert len(BoxesFile(path)(Frame(image, "a/photo.jpg"))[0]) == 1
+
+
 def test_scores_are_kept_and_default_to_1(tmp_path: Path) -> None:
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps({"a.jpg": [box(1), [*box(2), 0.7]]}))
@@ -114,6 +121,7 @@ def test_video_frames(tmp_path: Path) -> None:
         ('{"a.jpg": [[1, 2, 1e999, 4]]}', r"a\.jpg, 0, 2: .*finite"),
         ('{"a.jpg": [[1, 2, 3, 4], [1, 2, 3, 0]]}', r"a\.jpg, box 1: .* is empty"),
         ('{"a.jpg": [[1, 2, -3, 4, 0.1]]}', r"a\.jpg, box 0: .* is empty"),
+        ('{"a.jpg": [[2e6, 0, 10, 10]]}', r"a\.jpg, box 0: .* is too large to be in pixels"),
         ('{"a.jpg": [1, 2, 3, 4]}', r"a\.jpg, 0"),
         ('[{"bbox": [1, 2, 3, 4]}]', "0, image_id: Field required"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, null]}]', "0, bbox, 3"),

@@ -16,9 +16,10 @@ FPS = 25
 def filtered(points: np.ndarray, size: float = 100, fps: float = FPS) -> np.ndarray:
     """(T, K, 2) -> the same, frame by frame through one filter."""
     points = points.astype(np.float32)
-    one_euro = OneEuroFilter(points[0], 0.0)
-    rest = [one_euro(frame, number / fps, size) for number, frame in enumerate(points[1:], 1)]
-    return np.array([points[0], *rest])
+    one_euro, seen = OneEuroFilter(points.shape[1]), np.ones(points.shape[1], bool)
+    return np.array(
+        [one_euro(frame, seen, number / fps, size) for number, frame in enumerate(points)]
+    )
 
 
 def by_the_formulas(signal: list[float], size: float) -> list[float]:
@@ -77,12 +78,35 @@ def test_a_point_s_direction_makes_no_difference():
 
 
 def test_frames_at_the_same_time_do_no_harm():
-    one_euro = OneEuroFilter(np.zeros((2, 2), np.float32), 1.0)
-    assert np.isfinite(one_euro(np.full((2, 2), 50, np.float32), 1.0, 100)).all()
+    one_euro, seen = OneEuroFilter(2), np.ones(2, bool)
+    one_euro(np.zeros((2, 2), np.float32), seen, 1.0, 100)
+    assert np.isfinite(one_euro(np.full((2, 2), 50, np.float32), seen, 1.0, 100)).all()
 
 
-def pose(number: int, x: float) -> Pose:
-    keypoints = np.tile(np.array([x, 20, 0.5], np.float32), (14, 1))
+def test_a_guess_leaves_no_trace_in_what_is_seen():
+    """A hidden wrist may be found anywhere; back in view it is where it is."""
+    rng = np.random.default_rng(4)
+    points = (100 + rng.normal(0, 1, (20, 3, 2))).astype(np.float32)
+    guessed = points.copy()
+    guessed[10:13, 1] = -12
+    seen = np.ones((20, 3), bool)
+    seen[10:13, 1] = False
+    one, other = OneEuroFilter(3), OneEuroFilter(3)
+    for number in range(20):
+        with_guesses = one(guessed[number], seen[number], number / FPS, 100)
+        without = other(points[number], seen[number], number / FPS, 100)
+        np.testing.assert_array_equal(with_guesses[seen[number]], without[seen[number]])
+
+
+def test_guesses_are_calmed_too():
+    noise = np.random.default_rng(5).normal(0, 2, (200, 14, 2)).astype(np.float32)
+    one_euro, guess = OneEuroFilter(14), np.zeros(14, bool)
+    shown = [one_euro(frame, guess, number / FPS, 100) for number, frame in enumerate(noise)]
+    assert np.std(shown[50:]) < 0.4 * noise.std()
+
+
+def pose(number: int, x: float, score: float = 0.5) -> Pose:
+    keypoints = np.tile(np.array([x, 20, score], np.float32), (14, 1))
     return Pose(keypoints, np.array([x, 0, 50, 150], np.float32), 0.75, number)
 
 
@@ -95,6 +119,14 @@ def test_people_are_smoothed_each_on_their_own():
     assert (first.keypoints[:, 0] < 10).all()
     assert (first.keypoints[:, 2] == 0.5).all()
     assert (first.bbox[0], first.score, first.track_id) == (10, 0.75, 1)
+
+
+def test_one_bad_frame_costs_one_frame():
+    smoother = Smoother()
+    smoother.update([pose(1, 100)], 0.0)
+    smoother.update([pose(1, -12, score=0.01)], 0.04)
+    (back,) = smoother.update([pose(1, 100)], 0.08)
+    assert (back.keypoints[:, 0] == 100).all()
 
 
 def test_who_was_gone_begins_anew():

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.video import VideoReader, writing_video
@@ -151,3 +152,29 @@ def test_the_sample_video(shared_data: Path) -> None:
     reader = VideoReader(shared_data / "samples" / "video" / "demo.mp4")
     assert reader.fps == 5
     assert [each.image.shape for each in reader] == [(540, 960, 3)] * 5
+
+
+@pytest.mark.parametrize("fps", [66.6667, 119.943, 239.893, 1000.0, 0.1])
+def test_any_frame_rate_can_be_written(tmp_path: Path, fps: float) -> None:
+    with writing_video(tmp_path / "v.mp4", fps) as write:
+        for color in COLORS:
+            write(frame(color))
+    assert VideoReader(tmp_path / "v.mp4").fps == pytest.approx(fps, rel=1e-3)
+
+
+def test_frames_come_at_their_own_time(tmp_path: Path) -> None:
+    """A GIF states how long each picture stays: its mean rate says nothing of them."""
+    pictures = [Image.fromarray(frame(color)) for color in COLORS]
+    path = tmp_path / "v.gif"
+    stays = [100, 100, 700, 100, 100]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=stays)
+    times = [each.seconds for each in VideoReader(path)]
+    assert times == pytest.approx([0, 0.1, 0.2, 0.9, 1.0], abs=0.011)
+
+
+def test_frames_of_a_steady_video_are_evenly_spaced(tmp_path: Path) -> None:
+    with writing_video(tmp_path / "v.mp4", 12.5) as write:
+        for color in COLORS:
+            write(frame(color))
+    times = [each.seconds for each in VideoReader(tmp_path / "v.mp4")]
+    assert times == pytest.approx(np.arange(5) / 12.5, abs=1e-3)

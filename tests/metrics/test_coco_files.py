@@ -19,7 +19,7 @@ PERSON = {
     "keypoints": [1, 2, 2, 3, 4, 0],
     "num_keypoints": 1,
 }
-TRUTH = GroundTruth({3: None}, [])
+TRUTH = GroundTruth({3: None}, [], 1)
 
 
 def write(path: Path, content: object) -> Path:
@@ -41,6 +41,21 @@ def test_ground_truth_of_coco_and_of_crowdpose(tmp_path) -> None:
     crowdpose = read_ground_truth(path, 2, "crowdpose")
     assert crowdpose.images == {3: 0.4}
     assert crowdpose.people[0]["area"] == pytest.approx(0.53 * 30 * 40)
+
+
+def test_other_categories_are_not_judged(tmp_path) -> None:
+    content = annotations(category_id=7)
+    content["annotations"].append({**PERSON, "id": 10, "category_id": 8})
+    content["categories"] = [{"id": 7, "keypoints": ["a", "b"]}, {"id": 8, "keypoints": []}]
+    truth = read_ground_truth(write(tmp_path / "truth.json", content), 2, "coco")
+    assert [person["category_id"] for person in truth.people] == [truth.category_id] == [7]
+    results = [{**POSE, "category_id": number} for number in (7, 8, 1)]
+    del results[2]["category_id"]
+    path = write(tmp_path / "results.json", results)
+    assert [pose["category_id"] for pose in read_results(path, 2, truth)] == [7, 7]
+    content["categories"][1]["keypoints"] = ["c"]
+    with pytest.raises(BihrnetError, match="exactly one category must list keypoints, not 2 of 2"):
+        read_ground_truth(write(tmp_path / "truth.json", content), 2, "coco")
 
 
 def test_annotations_without_keypoints_are_no_people(tmp_path) -> None:
@@ -112,4 +127,4 @@ def test_bytes_and_missing_files_are_one_sentence(tmp_path) -> None:
 def test_other_keys_of_other_tools_do_no_harm(tmp_path) -> None:
     path = write(tmp_path / "results.json", [{**POSE, "bbox": [0, 0, 1, 1], "center": None}])
     (pose,) = read_results(path, 2, TRUTH)
-    assert pose == {key: POSE[key] for key in ("image_id", "keypoints", "score")}
+    assert pose == POSE

@@ -64,7 +64,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     "image_id": number,
                     "category_id": 1,
                     "bbox": person.box.tolist(),
-                    "area": person.area,
+                    "area": float(np.prod(person.box[2:])),
                     "keypoints": joints.ravel().tolist(),
                 }
             )

@@ -146,14 +146,19 @@ def _look_at_video(
 ) -> None:
     skeleton = estimator.model.spec.skeleton
     stopped: BaseException | None = None
-    done = 0
+    done = written = 0
     task = progress.add_task(Path(reader.name).name, total=reader.frame_count or None)
     with ExitStack() as stack:
         write = stack.enter_context(writing_video(target, reader.fps)) if target else None
         try:
             for frame, found in estimator.watch(reader, smooth=smooth):
                 if write:
-                    write(draw_poses(frame.image, found.poses, skeleton))
+                    picture = draw_poses(frame.image, found.poses, skeleton)
+                    # What a slow network misses of a camera's pictures must not hurry the rest.
+                    due = round(frame.seconds * reader.fps) if reader.live else 0
+                    for _ in range(max(1, due - written)):
+                        write(picture)
+                        written += 1
                 keep(found)
                 done += 1
                 progress.advance(task)

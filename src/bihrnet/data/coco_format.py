@@ -88,7 +88,15 @@ class CocoFile:
         """
         people = self._labelled_people() if boxes is None else self._detected_people(boxes)
         used = GROUND_TRUTH if boxes is None else boxes.name
-        return PeopleDataset(name, split, skeleton, people, annotations=self.path, boxes=used)
+        return PeopleDataset(
+            name,
+            split,
+            skeleton,
+            people,
+            annotations=self.path,
+            category_id=self.category_id,
+            boxes=used,
+        )
 
     def _labelled_people(self) -> list[Person]:
         entries = [(one, self._clean_box(one)) for one in self._annotations]
@@ -108,7 +116,6 @@ class CocoFile:
                     instance_id=annotation.id,
                     keypoints=keypoints,
                     visible=visible,
-                    area=annotation.area,
                     image_size=(image.height, image.width),
                 )
             )

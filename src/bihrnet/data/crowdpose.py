@@ -11,7 +11,7 @@ from bihrnet.skeleton import CROWDPOSE
 
 
 def load_crowdpose(root: Path, split: str = "test", boxes: Path | None = None) -> PeopleDataset:
-    """Load CrowdPose. Its annotations have no segment areas: a person's area is that of the box.
+    """Load CrowdPose. Its annotations have no segment areas: see `metrics.coco_files`.
 
     Args:
         root: the folder that holds `json/crowdpose_{split}.json` (`annotations/` will do as well)

@@ -51,7 +51,7 @@ def load_lsp(root: Path, split: str = "test") -> PeopleDataset:
     for number, name in zip(numbers, names, strict=True):
         keypoints = joints[number, :, :2]
         _require_places(keypoints, number, path)
-        height, width = read_image(folder / name).shape[:2]
+        height, width = read_image(folder / name, upright=False).shape[:2]
         people.append(
             Person(
                 image=folder / name,
@@ -61,7 +61,6 @@ def load_lsp(root: Path, split: str = "test") -> PeopleDataset:
                 size=(float(width), float(height)),
                 keypoints=keypoints.astype(np.float32),
                 visible=np.ones(len(LSP), dtype=np.float32),
-                area=float(width * height),
                 image_size=(height, width),
             )
         )

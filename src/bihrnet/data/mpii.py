@@ -104,7 +104,6 @@ def _person(
         size=(height * _PADDING, height * _PADDING),
         keypoints=keypoints,
         visible=visible,
-        area=height * height,
         head_size=head_size,
     )
 

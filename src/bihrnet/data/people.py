@@ -35,12 +35,11 @@ class Person:
         keypoints: (K, 2) x, y; (0, 0) where unlabelled.
         visible: (K,) 1 where the joint is labelled (occluded ones too), else 0. All 0 for a person
             that is known from a detector only.
-        area: in square pixels, the s^2 of OKS: of the segment where annotated, else of the box.
         box: (4,) x, y, width, height without padding, or None where a data set gives none.
         head_size: MPII's reference length of PCKh, 0.6 times the diagonal of the head box; None
             where unknown.
         score: of the detector; 1 for ground truth.
-        image_size: (height, width) where the annotations tell it.
+        image_size: (height, width) where the annotations tell it; points are of such an image.
     """
 
     image: Path | NDArray[np.uint8]
@@ -50,7 +49,6 @@ class Person:
     size: tuple[float, float]
     keypoints: FloatArray
     visible: FloatArray
-    area: float
     box: FloatArray | None = None
     head_size: float | None = None
     score: float = 1.0
@@ -74,7 +72,6 @@ class Person:
         instance_id: int,
         keypoints: FloatArray,
         visible: FloatArray,
-        area: float | None = None,
         score: float = 1.0,
         image_size: tuple[int, int] | None = None,
     ) -> Person:
@@ -88,15 +85,33 @@ class Person:
             size=(width * BOX_PADDING, height * BOX_PADDING),
             keypoints=keypoints,
             visible=visible,
-            area=width * height if area is None else area,
             box=np.array([x, y, width, height], dtype=np.float32),
             score=score,
             image_size=image_size,
         )
 
     def read_image(self) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB; `BihrnetError` where the file is missing or broken."""
-        return read_image(self.image) if isinstance(self.image, Path) else self.image
+        """(H, W, 3) uint8 RGB.
+
+        Published data sets label pixels as they are stored, labelling tools in a browser as EXIF
+        turns them: the annotated size tells.
+
+        Raises:
+            BihrnetError: the file is missing or broken, or of another size than annotated.
+        """
+        if not isinstance(self.image, Path):
+            return self.image
+        image, told = read_image(self.image, upright=False), self.image_size
+        if told is None or told == image.shape[:2]:
+            return image
+        upright = read_image(self.image)
+        if told != upright.shape[:2]:
+            height, width = image.shape[:2]
+            raise BihrnetError(
+                f"{self.image}: has {width}x{height} pixels, but the annotations say "
+                f"{told[1]}x{told[0]}"
+            )
+        return upright
 
     def crop(self, output: tuple[int, int]) -> Crop:
         """The crop of this person for a network input of (height, width)."""
@@ -113,6 +128,7 @@ class PeopleDataset:
         skeleton: order of everybody's joints.
         people: in the order of the annotations; may draw or read lazily.
         annotations: COCO-format file that AP is computed against, or None.
+        category_id: of people in that file.
         boxes: `GROUND_TRUTH`, or the name of the file of detections the people come from.
     """
 
@@ -121,6 +137,7 @@ class PeopleDataset:
     skeleton: Skeleton
     people: Sequence[Person]
     annotations: Path | None = None
+    category_id: int = 1
     boxes: str = GROUND_TRUTH
 
     def __len__(self) -> int:

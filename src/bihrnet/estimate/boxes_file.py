@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from bihrnet.errors import BihrnetError
-from bihrnet.estimate.boxes import MIN_BOX_SCORE
+from bihrnet.estimate.boxes import MAX_BOX_EXTENT, MIN_BOX_SCORE
 from bihrnet.estimate.video import Frame
 
 _log = logging.getLogger(__name__)
@@ -77,8 +77,8 @@ class BoxesFile:
         min_score: boxes that score less are left out; boxes without a score score 1.
 
     Raises:
-        BihrnetError: the file is missing, no JSON or of no known form, or a box in it is empty or
-            not finite; the sentence names the entry.
+        BihrnetError: the file is missing, no JSON or of no known form, or a box in it is empty,
+            not finite or absurdly large; the sentence names the entry.
     """
 
     def __init__(self, path: str | Path, min_score: float = MIN_BOX_SCORE) -> None:
@@ -89,8 +89,14 @@ class BoxesFile:
             for number, box in enumerate(boxes):
                 if min(box[2:4]) <= 0:
                     raise BihrnetError(f"{path}: {image}, box {number}: {box} is empty")
+                if max(map(abs, box[:4])) > MAX_BOX_EXTENT:
+                    raise BihrnetError(
+                        f"{path}: {image}, box {number}: {box} is too large to be in pixels"
+                    )
             scored = [[*box, 1.0][:5] for box in boxes]
             self._boxes[image] = [box for box in scored if box[4] >= min_score]
+        for image, boxes in list(self._boxes.items()):  # "./photo.jpg" is "photo.jpg"
+            self._boxes.setdefault(str(Path(image)), boxes)
 
     def __call__(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Boxes (N, 4) and scores (N,) for the frame; none where the file knows none."""

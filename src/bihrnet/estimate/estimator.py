@@ -29,10 +29,11 @@ class PoseEstimator:
     """Finds the poses of the people in images and video.
 
     Args:
-        model: a bundled name, a checkpoint file or a `HeatmapModel`; None for the bundled default.
-        detector: where the people are: "whole" takes the image for the box of one person, a .json
-            file brings boxes, an .onnx file is run as a detector, and a `PersonDetector` is a
-            function of your own.
+        model: a bundled name, a .bhr file, a checkpoint or a `HeatmapModel`; None for the bundled
+            default.
+        detector: where the people are: "whole" takes the image to show one person, whose box is
+            the middle 80 %, a .json file brings boxes, an .onnx file is run as a detector, and a
+            `PersonDetector` is a function of your own.
         batch_size: people that go through the network at once.
 
     Attributes:

@@ -54,6 +54,7 @@ class VideoReader:
         name: the source as text, "webcam:0" for a camera.
         fps: frames per second.
         frame_count: frames that the file's header promises; 0 where it does not say, as a camera.
+        live: whether it is a camera, which does not wait while a frame is looked at.
 
     Raises:
         BihrnetError: missing or unreadable file, or no such camera.
@@ -76,7 +77,7 @@ class VideoReader:
             raise BihrnetError(f"{self.name}: cannot be opened: {cause}")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
-        self._live = camera
+        self.live = camera
         self.frame_count = 0 if camera else max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
 
     def __iter__(self) -> Iterator[Frame]:
@@ -86,15 +87,20 @@ class VideoReader:
             BihrnetError: not one frame can be decoded.
         """
         number = 0
-        start = monotonic()
+        first = seconds = 0.0
         try:
             while True:
                 done, image = self._capture.read()
                 if not done:
                     break
                 rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-                # A camera does not wait while a frame is looked at.
-                seconds = monotonic() - start if self._live else number / self.fps
+                stamp = self._clock()
+                if number == 0:
+                    first = stamp
+                elif stamp - first > seconds:
+                    seconds = stamp - first
+                else:  # not every format has stamps
+                    seconds += 1 / self.fps
                 yield Frame(np.asarray(rgb, dtype=np.uint8), self.name, number, seconds)
                 number += 1
         finally:
@@ -106,6 +112,10 @@ class VideoReader:
             _log.warning(
                 "%s: breaks off after %d of %d frames", self.name, number, self.frame_count
             )
+
+    def _clock(self) -> float:
+        """Seconds of the frame just read, from any beginning."""
+        return monotonic() if self.live else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
 
 @contextmanager
@@ -125,6 +135,8 @@ def writing_video(path: str | Path, fps: float) -> Iterator[Callable[[NDArray[np
             OpenCV itself keeps silent about that).
     """
     writer = cv2.VideoWriter()
+    # The format counts time in at most 65535 parts of a second.
+    rate = round(fps, 2) if fps < 655 else round(fps)
     count = 0
 
     def write(image: NDArray[np.uint8]) -> None:
@@ -132,7 +144,9 @@ def writing_video(path: str | Path, fps: float) -> Iterator[Callable[[NDArray[np
         if count == 0:
             fourcc = cv2.VideoWriter.fourcc(*"mp4v")
             size = image.shape[1], image.shape[0]
-            if not writer.open(str(temporary), fourcc, fps, size):
+            with quiet_opencv():
+                opened = writer.open(str(temporary), fourcc, rate, size)
+            if not opened:
                 raise OSError(0, f"no video of {size[0]}x{size[1]} pixels can be opened there")
         writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         count += 1

@@ -28,6 +28,7 @@ def coco_results(
     box_scores: Sequence[float],
     areas: Sequence[float],
     skeleton: Skeleton,
+    category_id: int = 1,
 ) -> list[dict[str, Any]]:
     """Score top-down predictions and drop duplicates, as HRNet's code does before evaluation.
 
@@ -40,6 +41,7 @@ def coco_results(
         box_scores: N scores of the boxes; 1 for ground truth.
         areas: N areas of the crops in square pixels.
         skeleton: whose sigmas the OKS takes.
+        category_id: of people in the annotations.
 
     Returns:
         poses in the COCO results format; images in order of appearance, best pose first.
@@ -60,7 +62,7 @@ def coco_results(
         results += [
             {
                 "image_id": int(image_id),
-                "category_id": 1,
+                "category_id": category_id,
                 "keypoints": poses[indices[position]].astype(float).ravel().tolist(),
                 "score": scores[indices[position]],
             }
@@ -113,7 +115,7 @@ def _average_precision(
     ground_truth = COCO(
         {
             "images": [{"id": image_id} for image_id in sorted(chosen)],
-            "categories": [{"id": 1, "name": "person"}],
+            "categories": [{"id": truth.category_id, "name": "person"}],
             "annotations": [one for one in truth.people if one["image_id"] in chosen],
         }
     )
@@ -122,7 +124,7 @@ def _average_precision(
     poses = [
         {
             "image_id": one["image_id"],
-            "category_id": 1,
+            "category_id": truth.category_id,
             "keypoints": list(one["keypoints"]),
             "score": one["score"],
         }

@@ -16,13 +16,23 @@ Area = Annotated[float, Field(strict=True, ge=0, le=1e12)]
 Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
+#: COCO's category of people, where a file does not say which one has keypoints.
+PERSON = 1
+
+
 class _Image(BaseModel):
     id: Id
     crowd_index: Annotated[float | None, Field(alias="crowdIndex", ge=0, le=1)] = None
 
 
+class _Category(BaseModel):
+    id: Id
+    keypoints: list[str] = []
+
+
 class _Annotation(BaseModel):
     image_id: Id
+    category_id: Id = PERSON
     bbox: tuple[Pixels, Pixels, Pixels, Pixels]
     # Annotations of other categories, cars for instance, have no keypoints.
     keypoints: list[Pixels] = []
@@ -34,10 +44,12 @@ class _Annotation(BaseModel):
 class _Content(BaseModel):
     images: list[_Image]
     annotations: list[_Annotation]
+    categories: list[_Category] = []
 
 
 class _Result(BaseModel):
     image_id: Id
+    category_id: Id | None = None
     keypoints: list[Pixels]
     score: Score
 
@@ -61,10 +73,12 @@ class GroundTruth:
     Attributes:
         images: crowd index of every image by its id; None outside CrowdPose.
         people: annotations as COCO dictionaries, with an area each.
+        category_id: of people in the file; other categories are not judged.
     """
 
     images: dict[int, float | None]
     people: list[dict[str, Any]]
+    category_id: int
 
 
 def read_ground_truth(path: Path, joints: int, protocol: EvaluationProtocol) -> GroundTruth:
@@ -77,15 +91,17 @@ def read_ground_truth(path: Path, joints: int, protocol: EvaluationProtocol) -> 
             only the latter knows crowd indices.
 
     Raises:
-        BihrnetError: unreadable, against the format, or a person with another number of keypoints
-            or without an area; the sentence names file and entry.
+        BihrnetError: unreadable, against the format, several categories with keypoints, or a
+            person with another number of them or without an area; the sentence names file and
+            entry.
     """
     content = read_json(path, _CONTENT)
+    category_id = _judged_category(content.categories, path)
     crowd = protocol == "crowdpose"
     images = {image.id: image.crowd_index if crowd else None for image in content.images}
     people: list[dict[str, Any]] = []
     for number, annotation in enumerate(content.annotations):
-        if not annotation.keypoints:
+        if not annotation.keypoints or annotation.category_id != category_id:
             continue
         box_area = annotation.bbox[2] * annotation.bbox[3]
         area = CROWDPOSE_BOX_AREA * box_area if crowd else annotation.area
@@ -104,7 +120,7 @@ def read_ground_truth(path: Path, joints: int, protocol: EvaluationProtocol) -> 
                 # Not the file's own ids: the matching takes an id of 0 for "unmatched".
                 "id": len(people) + 1,
                 "image_id": annotation.image_id,
-                "category_id": 1,
+                "category_id": category_id,
                 "bbox": list(annotation.bbox),
                 "area": area,
                 "iscrowd": int(annotation.iscrowd),
@@ -114,11 +130,23 @@ def read_ground_truth(path: Path, joints: int, protocol: EvaluationProtocol) -> 
                 ),
             }
         )
-    return GroundTruth(images, people)
+    return GroundTruth(images, people, category_id)
+
+
+def _judged_category(categories: list[_Category], path: Path) -> int:
+    described = [category.id for category in categories if category.keypoints]
+    if len(described) > 1:
+        raise BihrnetError(
+            f"{path}: exactly one category must list keypoints, not {len(described)} "
+            f"of {len(categories)}"
+        )
+    return described[0] if described else PERSON
 
 
 def read_results(path: Path, joints: int, truth: GroundTruth) -> list[dict[str, Any]]:
     """Read poses in the COCO results format: a list of image_id, keypoints and score.
+
+    Results of another category than the truth's are left out, as pycocotools does.
 
     Args:
         path: the file.
@@ -129,8 +157,10 @@ def read_results(path: Path, joints: int, truth: GroundTruth) -> list[dict[str, 
         BihrnetError: unreadable, no JSON, NaN, another number of keypoints or an unknown image;
             the sentence names file and entry.
     """
-    results = read_json(path, _RESULTS)
+    results, poses = read_json(path, _RESULTS), []
     for number, result in enumerate(results):
+        if result.category_id not in (None, truth.category_id):
+            continue
         problem = None
         if len(result.keypoints) != 3 * joints:
             problem = f"has {len(result.keypoints)} keypoint values, not 3 x {joints}"
@@ -138,4 +168,5 @@ def read_results(path: Path, joints: int, truth: GroundTruth) -> list[dict[str, 
             problem = f"refers to image {result.image_id}, which the annotations do not list"
         if problem:
             raise BihrnetError(f"{path}: [{number}] {problem}")
-    return [result.model_dump() for result in results]
+        poses.append({**result.model_dump(), "category_id": truth.category_id})
+    return poses

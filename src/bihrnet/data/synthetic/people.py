@@ -62,7 +62,6 @@ class SyntheticPeople(Sequence[Person]):
             size=(width * BOX_PADDING, height * BOX_PADDING),
             keypoints=points,
             visible=visible,
-            area=person.area,
             box=person.box.astype(np.float32),
             head_size=person.head_size,
             image_size=(scene.image.shape[0], scene.image.shape[1]),
