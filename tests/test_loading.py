@@ -92,6 +92,11 @@ def test_engine_file_becomes_a_model_like_its_checkpoint(
     assert np.corrcoef(heatmaps.ravel(), expected.ravel())[0, 1] > 0.999
 
 
+def test_threads_are_the_engines(engine_file: Path) -> None:
+    with pytest.raises(BihrnetError, match="threads"):
+        bihrnet.load(engine_file, threads=0)
+
+
 def test_bundled_weights_open_by_name_and_by_default(weights: Path, engine_file: Path) -> None:
     for name in ("a@one", "b@two", "c@three"):
         add_card(weights, name, default=name == "b@two")

@@ -47,12 +47,15 @@ class ModelCard:
     default: bool = False
 
 
-def load(source: str | Path | HeatmapModel | None = None) -> HeatmapModel:
+def load(
+    source: str | Path | HeatmapModel | None = None, *, threads: int | None = None
+) -> HeatmapModel:
     """Open a model: ``model(crops) -> heatmaps``, see `HeatmapModel`.
 
     Args:
         source: a bundled name (`list_models`), a `.bhr` file, a checkpoint file, or a model, which
             is returned as it is; None for the bundled default.
+        threads: of the engine, for a bundled name or a `.bhr` file; None for all cores.
 
     Raises:
         BihrnetError: unknown name, missing or broken file, or PyTorch is needed and missing.
@@ -62,7 +65,9 @@ def load(source: str | Path | HeatmapModel | None = None) -> HeatmapModel:
             raise BihrnetError(f"a model is a name, a file or a HeatmapModel, not {source!r}")
         return source
     path = find_model(source)
-    return _open_engine(path) if path.suffix.lower() == ENGINE_SUFFIX else _open_checkpoint(path)
+    if path.suffix.lower() == ENGINE_SUFFIX:
+        return _open_engine(path, threads)
+    return _open_checkpoint(path)
 
 
 def find_model(source: str | Path | None = None) -> Path:
@@ -115,10 +120,10 @@ def _read_card(path: Path) -> ModelCard:
     )
 
 
-def _open_engine(path: Path) -> HeatmapModel:
+def _open_engine(path: Path, threads: int | None) -> HeatmapModel:
     from bihrnet.engine.session import EngineSession  # its binary may be missing
 
-    return EngineSession(path)
+    return EngineSession(path, threads=threads)
 
 
 def _open_checkpoint(path: Path) -> HeatmapModel:

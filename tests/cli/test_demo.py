@@ -13,7 +13,12 @@ from bihrnet.images import read_image
 
 def test_demo_draws_its_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(estimator, "load", lambda source: asked.append(source) or DotModel())
+
+    def load(source: object, threads: int | None) -> DotModel:
+        asked.append(source)
+        return DotModel()
+
+    monkeypatch.setattr(estimator, "load", load)
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["demo"], catch_exceptions=False)
     assert result.exit_code == 0

@@ -24,7 +24,7 @@ BOX = [50, 40, 90, 160]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, and a model that finds painted people instead of a real one."""
-    monkeypatch.setattr(estimator, "load", lambda source: DotModel((256, 192)))
+    monkeypatch.setattr(estimator, "load", lambda source, threads: DotModel((256, 192)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -273,6 +273,20 @@ def test_mistakes_are_one_sentence_and_code_2(bihrnet, arguments, sentence) -> N
     assert err.splitlines()[-1].startswith(f"bihrnet: {sentence}")
     assert Path("p/a.png").read_bytes() == before
     assert not Path("output").exists()
+
+
+def test_threads_reach_the_model(bihrnet, monkeypatch) -> None:
+    asked = []
+
+    def load(source: object, threads: int | None) -> DotModel:
+        asked.append(threads)
+        return DotModel((256, 192))
+
+    monkeypatch.setattr(estimator, "load", load)
+    person("a.png")
+    assert bihrnet("predict", "a.png", "--threads", "3")[0] == 0
+    assert bihrnet("predict", "a.png")[0] == 0
+    assert asked == [3, None]
 
 
 def test_a_missing_model_is_one_sentence(bihrnet, monkeypatch) -> None:

@@ -38,6 +38,9 @@ def predict(
     smooth: Annotated[
         bool, typer.Option("--smooth/--no-smooth", help="Of videos: keypoints without jitter.")
     ] = True,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Threads of the engine. Default: all cores.")
+    ] = None,
 ) -> None:
     """Find the poses of the people in images and video.
 
@@ -54,4 +57,5 @@ def predict(
     targets = output_paths(sources, out) if out else {}
     files = [source.name for source in sources]
     check_writable(json, [*files, model, detector, *targets.values()])
-    annotate(PoseEstimator(model, detector), sources, targets, json, smooth)
+    estimator = PoseEstimator(model, detector, threads=threads)
+    annotate(estimator, sources, targets, json, smooth)

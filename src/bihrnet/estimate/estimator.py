@@ -35,6 +35,7 @@ class PoseEstimator:
             the middle 80 %, a .json file brings boxes, an .onnx file is run as a detector, and a
             `PersonDetector` is a function of your own.
         batch_size: people that go through the network at once.
+        threads: of the engine; None for all cores. Detectors and checkpoints have their own.
 
     Attributes:
         model: the `HeatmapModel`; `model.spec.skeleton` names the keypoints.
@@ -55,10 +56,11 @@ class PoseEstimator:
         detector: str | Path | PersonDetector = "whole",
         *,
         batch_size: int = 16,
+        threads: int | None = None,
     ) -> None:
         if batch_size < 1:
             raise BihrnetError(f"batch_size must be 1 or more, not {batch_size}")
-        self.model = load(model)
+        self.model = load(model, threads=threads)
         self.detector = open_detector(detector)
         self.batch_size = batch_size
 
