@@ -6,7 +6,7 @@ On crops of LSPET val, for the signs of each part in the mean:
 
 - inside: share of values within -1..1, where the surrogate gradient lets something through;
 - deviation: standard deviation of the values;
-- constancy: |2p - 1| of a channel that is positive in a share p of all pixels; 0 is a bit that
+- constancy: |2p - 1| of a channel whose sign is +1 in a share p of all pixels; 0 is a bit that
   says most, 1 one that says nothing.
 """
 
@@ -39,7 +39,7 @@ def part_of(name: str) -> str:
 def keep(measures: Measures, part: str, sign: nn.Module, inputs: tuple[Tensor]) -> None:
     """A forward pre-hook of a sign."""
     (x,) = inputs
-    positive = (x > 0).float().mean((0, 2, 3))
+    positive = (x >= 0).float().mean((0, 2, 3))
     measures.setdefault(part, []).append(
         (
             (x.abs() < 1).float().mean().item(),

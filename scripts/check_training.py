@@ -2,7 +2,7 @@
 
     python scripts/check_training.py runs/RUN/last.ckpt [...]
 
-For runs of Adam, from the second moments it keeps:
+For runs of Adam and AdamW, from the second moments they keep; others are refused:
 
 - parameters whose gradient was 0 in every step: nothing has reached them;
 - latent weights' share of Adam's full step, in the median: with gradients of size g it is
@@ -12,20 +12,29 @@ For runs of Adam, from the second moments it keeps:
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
+
+from bihrnet.errors import BihrnetError
 
 EPSILON = 1e-8
 DECAY = 0.999  # of the second moment; Adam's default, which recipes do not change
 
 
 def report(path: Path) -> str:
-    """One line about a checkpoint."""
+    """One line about a checkpoint.
+
+    Raises:
+        BihrnetError: it keeps no second moments.
+    """
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     if "optimizer_states" not in content:
-        raise SystemExit(f"{path}: keeps no optimiser; a run's last.ckpt does")
+        raise BihrnetError(f"{path}: keeps no optimiser; a run's last.ckpt does")
     (optimiser,) = content["optimizer_states"]
+    if any("exp_avg_sq" not in state for state in optimiser["state"].values()):
+        raise BihrnetError(f"{path}: keeps no moments of Adam; its run has another optimiser")
     moments = {
         number: state["exp_avg_sq"] / (1 - DECAY ** float(state["step"]))
         for number, state in optimiser["state"].items()
@@ -48,8 +57,13 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="last.ckpt")
-    for path in parser.parse_args().checkpoints:
-        print(report(path))
+    paths = parser.parse_args().checkpoints
+    try:
+        for path in paths:
+            print(report(path))
+    except BihrnetError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

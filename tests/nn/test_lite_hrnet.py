@@ -9,6 +9,8 @@ from torch import nn
 
 from bihrnet.nn import build
 from bihrnet.nn.counting import count
+from bihrnet.nn.dite_hrnet import DiteLayers
+from bihrnet.nn.edite_hrnet import EDiteLayers
 from bihrnet.nn.lite_hrnet import IterativeHead, LiteHRModule, LiteLayers
 from bihrnet.nn.lite_hrnet_blocks import (
     ConditionalChannelWeighting,
@@ -88,10 +90,19 @@ def test_a_block_passes_half_of_the_channels() -> None:
         assert not torch.equal(own[:, 1::2], y[:, y.shape[1] // 2 :])
 
 
-def test_fusion_sums_as_the_public_code_does_in_place() -> None:
+# The ReLU of Lite-HRNet's code gives a new tensor, that of Dite-HRNet's works in place.
+@pytest.mark.parametrize(
+    ("layers", "inplace"),
+    [
+        (LiteLayers(), False),
+        (DiteLayers(), True),
+        (EDiteLayers(grouped=True, ghost_scope="plain", mix_inputs=3), True),
+    ],
+)
+def test_fusion_sums_as_the_public_code_does_in_place(layers: LiteLayers, inplace: bool) -> None:
     torch.manual_seed(0)
     widths = [16, 32, 64]
-    module = randomised(LiteHRModule(widths, LiteLayers()))
+    module = randomised(LiteHRModule(widths, layers))
     x = features(widths)
     with torch.no_grad():
         own = module(x)
@@ -100,7 +111,7 @@ def test_fusion_sums_as_the_public_code_does_in_place() -> None:
             y = out[0] if target == 0 else paths[0](out[0])
             for path, value in zip(paths, out, strict=True):
                 y += path(value)  # at the highest resolution this is out[0] itself
-            torch.testing.assert_close(own[target], F.relu(y))
+            torch.testing.assert_close(own[target], F.relu(y, inplace=inplace))
 
 
 def test_the_head_climbs_from_the_lowest_resolution() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import tiny_run
 import torch
 from torch import nn
 
-from bihrnet.errors import BihrnetError
 from bihrnet.nn import checkpoint
+from bihrnet.nn.lbrn_blocks import TernaryConv2d
+from bihrnet.training import kept_answers
 from bihrnet.training.kept_answers import KeptAnswers
 from bihrnet.training.run import train
 
@@ -73,19 +75,95 @@ def test_another_teacher_is_asked_itself(tmp_path, network):
     assert torch.equal(KeptAnswers(rectified, tmp_path)(crops), rectified.layers(crops))
 
 
-def test_a_broken_answer_is_told_not_taken(tmp_path, network):
-    crops = torch.rand(1, 3, 4, 4)
+def test_a_network_whose_filters_are_in_no_checkpoint_is_asked_itself(tmp_path):
+    crops = torch.rand(2, 3, 8, 8)
+
+    def filtering(seed: int) -> nn.Module:
+        filters = TernaryConv2d(3, 2, 0.5, seed, kernel_size=1)
+        return nn.Sequential(filters, nn.MaxPool2d(4)).eval()
+
+    one, other = filtering(1), filtering(2)
+    assert str(one) == str(other)
+    assert one.state_dict() == other.state_dict() == {}
+    KeptAnswers(one, tmp_path)(crops)
+    assert torch.equal(KeptAnswers(other, tmp_path)(crops), other(crops))
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        (torch, "__version__", "1.0"),
+        (kept_answers, "__version__", "0.0.1"),
+        (torch, "get_num_threads", lambda: 1000),
+        (torch.backends.cpu, "get_cpu_capability", lambda: "ABACUS"),
+    ],
+)
+def test_what_rounds_otherwise_is_asked_itself(tmp_path, network, monkeypatch, owner, name, value):
+    crops = torch.rand(2, 3, 8, 8)
     KeptAnswers(network, tmp_path)(crops)
-    (path,) = files(tmp_path)
+    monkeypatch.setattr(owner, name, value)
+    KeptAnswers(network, tmp_path)(crops)
+    assert network.asked == 2
+
+
+def tear(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:50])
-    with pytest.raises(BihrnetError, match=rf"{path.name}: .* broken"):
-        KeptAnswers(network, tmp_path)(crops)
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path, network):
+def put(content: object, path: Path) -> None:
+    torch.save(content, path)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        tear,
+        partial(put, {"no": "tensor"}),
+        partial(put, torch.zeros(2)),
+        partial(put, torch.zeros(1, 2, 2, 2)),  # of one crop
+        partial(put, torch.zeros(2, 2, 8, 8)),  # of the crops' own size
+        partial(put, torch.zeros(2, 2, 2, 2, dtype=torch.int64)),
+    ],
+)
+def test_an_answer_of_no_use_is_made_anew_and_told_once(tmp_path, network, caplog, spoil):
+    questions = [torch.rand(2, 3, 8, 8) for _ in range(2)]
+    answers = [KeptAnswers(network, tmp_path)(crops) for crops in questions]
+    for path in files(tmp_path):
+        spoil(path)
+    again = KeptAnswers(network, tmp_path)
+    for crops, answer in zip(questions, answers, strict=True):
+        assert torch.equal(again(crops), answer)
+    (warning,) = caplog.messages
+    assert warning.endswith("; answers of the teacher that are of no use are made anew")
+    assert network.asked == 4
+    assert torch.equal(KeptAnswers(network, tmp_path)(questions[0]), answers[0])
+    assert network.asked == 4
+
+
+def test_where_answers_cannot_be_written_they_are_not_kept(tmp_path, network, caplog, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    questions = [torch.rand(1, 3, 4, 4) for _ in range(3)]
+    keeping = KeptAnswers(network, tmp_path)
+    first = keeping(questions[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", fail)
+        assert torch.equal(keeping(questions[1]), network.layers(questions[1]))
+    keeping(questions[2])
+    (warning,) = caplog.messages
+    assert "cannot be written: No space left on device; no more answers" in warning
+    assert len(files(tmp_path)) == 1
+    assert torch.equal(keeping(questions[0]), first)
+    assert network.asked == 3
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path, network, caplog):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(BihrnetError, match="cannot be written"):
-        KeptAnswers(network, tmp_path / "taken")(torch.rand(1, 3, 4, 4))
+    crops = torch.rand(1, 3, 4, 4)
+    answer = KeptAnswers(network, tmp_path / "taken")(crops)
+    assert torch.equal(answer, network.layers(crops))
+    assert "cannot be written" in caplog.text
 
 
 def test_a_second_run_learns_the_same_from_kept_answers(tmp_path, monkeypatch):

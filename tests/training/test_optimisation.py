@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from bihrnet.nn import build
 from bihrnet.nn.binary import BinaryUnit, UnitStyle
 from bihrnet.training.optimisation import build_optimiser, learning_rate_factor
 from bihrnet.training.recipe import OptimiserSection, ScheduleSection
@@ -24,6 +25,15 @@ def test_latent_weights_have_their_own_rate_and_never_decay():
     assert weights["params"] == [model[0].weight]
     assert (weights["lr"], weights["weight_decay"]) == (0.1, 0.01)
     assert (others["lr"], others["weight_decay"]) == (0.1, 0)
+
+
+def test_every_weight_of_a_convolution_decays():
+    model = build("dite-hrnet-18", 17)
+    section = OptimiserSection(lr=0.1, weight_decay=0.01)
+    weights, others = build_optimiser(model, section).param_groups
+    assert weights["weight_decay"] == 0.01
+    assert all(parameter.ndim == 4 for parameter in weights["params"])
+    assert all(parameter.ndim < 4 for parameter in others["params"])
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop"])

@@ -166,3 +166,31 @@ def test_what_is_no_recipe_is_named(tmp_path, text):
 def test_an_unknown_name_gets_a_suggestion():
     with pytest.raises(BihrnetError, match="hrnet-w32@lspet-128x128"):
         load_recipe("hrnet-w23@lspet-128x128")
+
+
+@pytest.mark.parametrize("name", ["nofile.yaml", "runs/hrnet-w32@mine/recipe.yml"])
+def test_a_missing_file_is_named(name):
+    with pytest.raises(BihrnetError, match=rf"^{name}: there is no such file$"):
+        load_recipe(name)
+
+
+def test_a_bundled_name_needs_no_ending():
+    with pytest.raises(BihrnetError, match=r"did you mean hrnet-w32@lspet-128x128"):
+        load_recipe("hrnet-w32@lspet-128x128.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "batch_size"),
+    [
+        ("lite-hrnet-18@coco-256x192", 8 * 64),
+        ("lite-hrnet-30@coco-256x192", 8 * 64),
+        ("lite-hrnet-18@coco-384x288", 8 * 32),
+        ("lite-hrnet-30@mpii-256x256", 8 * 32),
+        ("dite-hrnet-30@coco-256x192", 8 * 32),
+        ("hrnet-w32@coco-256x192", 4 * 32),
+        ("hrnet-w32@coco-384x288", 4 * 32),
+        ("hrnet-w32@mpii-256x256-pretrained", 4 * 32),
+    ],
+)
+def test_batches_of_published_code_are_as_large_as_there(name, batch_size):
+    assert load_recipe(name).batch_size == batch_size

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 import multiprocessing
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,8 +18,11 @@ import pytest
 import tiny_run
 import torch
 from tiny_run import tiny_recipe
+from typer.testing import CliRunner
 
+from bihrnet.cli import app as cli
 from bihrnet.errors import BihrnetError
+from bihrnet.nn import checkpoint
 from bihrnet.nn.checkpoint import read_checkpoint
 from bihrnet.training import run
 from bihrnet.training.history import History
@@ -95,6 +100,21 @@ def test_a_run_leaves_its_files(uninterrupted):
     assert rows[0].keys() >= {"train_loss", "val_loss", "PCKh@0.5", "PCK@0.2", "lr"}
 
 
+@pytest.mark.parametrize(
+    ("schedule", "last_rates"),
+    [
+        ({"name": "multistep", "milestones": [1, 2]}, [1e-2, 1e-3, 1e-4]),
+        # Cosine from step 0 to 15, at the last step of each epoch of 5.
+        ({"name": "cosine"}, [0.01 * (1 + math.cos(math.pi * n / 15)) / 2 for n in (4, 9, 14)]),
+    ],
+)
+def test_the_table_has_the_learning_rate_of_an_epochs_last_step(tmp_path, schedule, last_rates):
+    folder = train_here(tmp_path, schedule=schedule)
+    with (folder / "metrics.csv").open() as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    assert rates == pytest.approx(last_rates, rel=1e-5)
+
+
 def test_a_checkpoint_is_a_model_of_its_own(uninterrupted):
     content = load(uninterrupted / "last.ckpt")
     assert content["bihrnet"]["metrics"].keys() >= {"PCKh@0.5", "val_loss"}
@@ -142,6 +162,27 @@ def test_ctrl_c_saves_the_step_and_says_how_to_go_on(tmp_path, uninterrupted):
     assert load(tmp_path / NAME / "last.ckpt")["global_step"] == 7
     folder = train_here(tmp_path, resume=True, ema_decay=0.9)
     assert differences(load(uninterrupted / "last.ckpt"), load(folder / "last.ckpt")) == []
+
+
+def test_the_command_it_says_goes_on_in_the_same_way(tmp_path, monkeypatch):
+    answers, compiled = tmp_path / "an swers", []
+    monkeypatch.setattr(torch, "compile", lambda learn, **_: compiled.append(learn) or learn)
+    monkeypatch.setattr(checkpoint, "build", tiny_run.build_tiny)
+    teacher = train_here(tmp_path, name="teacher", epochs=1) / "best.ckpt"
+    recipe = tiny_recipe(teacher={"architecture": "tiny", "checkpoint": str(teacher)})
+    options = {"workers": 0, "compile": True, "tensorboard": True, "teacher_answers": answers}
+    monkeypatch.setattr(PoseTraining, "training_step", PoseTraining.training_step)  # put back
+    tiny_run.at_step(6, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, Path(), out=tmp_path, **options)
+    _, _, command = (tmp_path / NAME / "train.log").read_text().strip().rpartition("go on with: ")
+    asked: dict = {}
+    monkeypatch.setattr(run, "train", lambda recipe, data, **more: asked.update(more, data=data))
+    code = CliRunner().invoke(cli.app, shlex.split(command)[1:], catch_exceptions=False).exit_code
+    assert code == 0
+    others = {"data": Path(), "out": tmp_path, "resume": True, "devices": 1, "nodes": 1}
+    assert asked == {**options, **others}
+    assert len(compiled) == 1
 
 
 def test_a_stop_at_the_last_step_of_an_epoch_waits_for_its_evaluation(tmp_path, uninterrupted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -44,6 +45,38 @@ def test_a_second_process_is_turned_away_and_changes_nothing(tmp_path):
     del folder  # as when its process ends
     open_elsewhere(tmp_path, said, epochs=7)
     assert said.read_text() == "opened"
+
+
+def test_the_command_to_go_on_has_the_options_of_the_run_quoted_for_a_shell(tmp_path):
+    folder = RunFolder(tmp_path / "my runs", tiny_recipe())
+    command = folder.resume_command(
+        {
+            "data": Path("it's here"),
+            "devices": None,
+            "workers": 0,
+            "compile": True,
+            "tensorboard": False,
+            "teacher-answers": Path("a b"),
+        }
+    )
+    assert shlex.split(command) == [
+        *("bihrnet", "train", str(folder.recipe), "--resume", "--out", str(tmp_path / "my runs")),
+        *("--data", "it's here", "--workers", "0", "--compile", "--teacher-answers", "a b"),
+    ]
+
+
+def test_a_file_that_has_moved_is_found_by_the_recipe_in_the_folder(tmp_path):
+    before, after = (
+        tiny_recipe(teacher={"architecture": "tiny", "checkpoint": f"{place}/best.ckpt"})
+        for place in ("old", "new")
+    )
+    folder = RunFolder(tmp_path, before)
+    folder.open(before, resume=False)
+    folder.last.touch()
+    del folder
+    folder = RunFolder(tmp_path, after)
+    folder.open(after, resume=True)
+    assert load_recipe(folder.recipe) == after
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

@@ -81,6 +81,10 @@ class DiteLayers(LiteLayers):
         """Dynamic multi-scale context block (DMC)."""
         return JointBlock(widths, self.weighting(widths), self.paths(widths))
 
+    def first_sum(self) -> nn.Module:
+        """In the public code the ReLU behind a sum works in place, so the lower ones see it."""
+        return nn.ReLU()
+
     def weighting(self, widths: Sequence[int]) -> DenseContext:
         """What the worked halves of all branches do together."""
         return DenseContext([width // 2 for width in widths], _DENSE_REDUCTION)

@@ -26,7 +26,7 @@ _REDUCTION = 8
 
 
 class LiteLayers(Layers):
-    """Bricks of Lite-HRNet; its successors override the stem and the block.
+    """Bricks of Lite-HRNet; its successors override the stem, the block and the first sum.
 
     The paths between branches are HRNet's with depthwise-separable convolutions.
     """
@@ -38,6 +38,10 @@ class LiteLayers(Layers):
     def joint_block(self, widths: Sequence[int]) -> nn.Module:
         """Block over all branches of a module together: list of features to list of features."""
         return ConditionalChannelWeighting(widths, _REDUCTION)
+
+    def first_sum(self) -> nn.Module:
+        """What the first sum of a fusion goes through on its way to the lower resolutions."""
+        return nn.Identity()
 
     def transition(self, in_channels: int, out_channels: int) -> nn.Sequential:
         """Separable layer into a branch of the same resolution."""
@@ -53,8 +57,9 @@ class LiteHRModule(nn.Module):
 
     The public code accumulates the sum of the highest resolution in place, and starts each sum
     with the highest resolution's term, which then comes a second time. So that term counts double,
-    and the lower resolutions get the first sum instead of the branch itself. The published weights
-    were trained like this; here the doubled terms are computed once.
+    and the lower resolutions get the first sum instead of the branch itself: in Lite-HRNet as it
+    is, in Dite-HRNet, whose ReLU works in place too, behind that. The published weights were
+    trained like this; here the doubled terms are computed once.
     """
 
     def __init__(self, widths: Sequence[int], layers: LiteLayers) -> None:
@@ -65,18 +70,20 @@ class LiteHRModule(nn.Module):
             nn.ModuleList(fusion_path(widths, source, target, layers) for source in branches)
             for target in branches
         )
-        # Not in place: the first sum is read again.
+        self.first_sum = layers.first_sum()
         self.relu = nn.ReLU()
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        features = self.layers(features)
-        sums: list[Tensor] = []
+        highest, *lower = self.layers(features)
+        fused: list[Tensor] = []
         for paths in self.fuse_layers:
             first, *rest = cast(nn.ModuleList, paths)
-            terms = [path(x) for path, x in zip(rest, features[1:], strict=True)]
-            highest = first(sums[0] if sums else features[0])
-            sums.append(reduce(add, terms, highest * 2))
-        return [self.relu(x) for x in sums]
+            terms = [path(x) for path, x in zip(rest, lower, strict=True)]
+            y = reduce(add, terms, first(highest) * 2)
+            if not fused:
+                highest = self.first_sum(y)
+            fused.append(self.relu(y))
+        return fused
 
 
 class IterativeHead(nn.Module):

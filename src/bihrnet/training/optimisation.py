@@ -11,9 +11,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from bihrnet.nn import latent_parameters
+from bihrnet.nn.dynamic_conv import AggregatedConv2d
 from bihrnet.training.recipe import OptimiserSection, ScheduleSection
 
-_WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+_WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, AggregatedConv2d)
 
 
 def build_optimiser(network: nn.Module, section: OptimiserSection) -> Optimizer:

@@ -103,6 +103,8 @@ def _find(source: str) -> Path:
     known = bundled_recipes()
     if source in known:
         return known[source]
+    if path.suffix in (".yaml", ".yml") and path.stem not in known:
+        raise BihrnetError(f"{source}: there is no such file")
     near = difflib.get_close_matches(path.stem, known, n=3)
     folder = next((file.parent for file in known.values()), None)
     hint = f"did you mean {' or '.join(near)}?" if near else f"bundled ones lie in {folder}"

@@ -80,6 +80,17 @@ def train(
     folder.check(recipe, resume)
     checkpoint = folder.last if resume and folder.last.is_file() else None
     devices, nodes = _process_counts(devices, nodes)
+    go_on = folder.resume_command(
+        {
+            "data": data,
+            "devices": devices if devices > 1 else None,
+            "nodes": nodes if nodes > 1 else None,
+            "workers": workers,
+            "compile": compile,
+            "tensorboard": tensorboard,
+            "teacher-answers": teacher_answers,
+        }
+    )
     workers = default_workers(devices) if workers is None else workers
     quieten_lightning()
     pl.seed_everything(recipe.seed, verbose=False)
@@ -126,7 +137,8 @@ def train(
                 ckpt_path=checkpoint,
             )
         except StopRequested:
-            log.info("stopped and saved; go on with: %s", folder.resume_command(data))
+            where = ", by torchrun on each machine," if nodes > 1 else ""
+            log.info("stopped and saved; go on%s with: %s", where, go_on)
             raise KeyboardInterrupt from None
         except SystemExit:
             # So Lightning ends when a second Ctrl-C comes.

@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch.optim import Optimizer
 
 from bihrnet.training.history import History
 from bihrnet.training.module import PoseTraining
@@ -36,6 +37,7 @@ class RunCallback(pl.Callback):
         self._folder = folder
         self._save_every = save_every_minutes * 60
         self._stop = self._stop_agreed = False
+        self._rate = 0.0
         self._old_handlers: dict[int, Any] = {}
         self._saved_at = self._epoch_began_at = time.monotonic()
 
@@ -52,6 +54,12 @@ class RunCallback(pl.Callback):
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give signals back to whom they belonged."""
         self._restore_handlers()
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        """Note the learning rate of this step: at its end Lightning has set the next one's."""
+        self._rate = optimizer.param_groups[-1]["lr"]
 
     def on_train_batch_end(
         self,
@@ -91,8 +99,7 @@ class RunCallback(pl.Callback):
         metrics = pl_module.metrics if evaluated else {}
         best = self.history.best(section.metric)
         seconds = time.monotonic() - self._epoch_began_at
-        rate = trainer.optimizers[0].param_groups[-1]["lr"]
-        row = self.history.finish_epoch({**metrics, "lr": rate, "seconds": seconds})
+        row = self.history.finish_epoch({**metrics, "lr": self._rate, "seconds": seconds})
         if evaluated and (best is None or metrics[section.metric] > best):
             trainer.save_checkpoint(self._folder.best, weights_only=True)
         self._save_last(trainer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -63,15 +64,25 @@ class RunFolder:
         """
         self._claim()
         self.check(recipe, resume)
-        if not self.last.is_file():
-            with replacing(self.recipe) as temporary:
-                temporary.write_text(dump_recipe(recipe), encoding="utf-8")
+        # Of a run that goes on, too: files that it began from may have moved.
+        with replacing(self.recipe) as temporary:
+            temporary.write_text(dump_recipe(recipe), encoding="utf-8")
         remove_incomplete(self.path)
 
-    def resume_command(self, data: Path | None) -> str:
-        """What to type to go on."""
+    def resume_command(self, options: Mapping[str, object]) -> str:
+        """What to type to go on in the same way.
+
+        Args:
+            options: of the command line, by name without the dashes; those that are None, or
+                switches that are off, are left out.
+        """
         command = ["bihrnet", "train", str(self.recipe), "--resume", "--out", str(self.path.parent)]
-        return shlex.join([*command, *(["--data", str(data)] if data else [])])
+        for name, value in options.items():
+            if value is True:
+                command += [f"--{name}"]
+            elif value is not None and value is not False:
+                command += [f"--{name}", str(value)]
+        return shlex.join(command)
 
     def what_is_left(self) -> str:
         """Comfort after a failure."""
