@@ -54,8 +54,11 @@ ElementType element_type(const std::string& name) {
   throw std::invalid_argument("there is no element type '" + name + "'");
 }
 
-void run(Engine& engine, const nb::ndarray<const std::uint8_t, nb::ndim<4>, nb::c_contig>& images,
-         const nb::ndarray<float, nb::ndim<4>, nb::c_contig>& heatmaps) {
+template <int Sides>
+using Pixels = nb::ndarray<const std::uint8_t, nb::ndim<Sides>, nb::c_contig, nb::device::cpu>;
+using Heatmaps = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+
+void run(Engine& engine, const Pixels<4>& images, const Heatmaps& heatmaps) {
   const TensorInfo& in = engine.input();
   const TensorInfo& out = engine.output();
   const auto has = [](const auto& array, std::size_t count, int a, int b, int c) {
@@ -71,9 +74,7 @@ void run(Engine& engine, const nb::ndarray<const std::uint8_t, nb::ndim<4>, nb::
   engine.run(images.data(), int(count), heatmaps.data());
 }
 
-std::vector<double> measure(Engine& engine,
-                            const nb::ndarray<const std::uint8_t, nb::ndim<3>, nb::c_contig>& image,
-                            int runs) {
+std::vector<double> measure(Engine& engine, const Pixels<3>& image, int runs) {
   const TensorInfo& in = engine.input();
   if (image.shape(0) != std::size_t(in.height) || image.shape(1) != std::size_t(in.width) ||
       image.shape(2) != 3) {
@@ -188,8 +189,9 @@ NB_MODULE(_native, m) {
             new (self) Engine(network, kernels(isa), threads);
           },
           "network"_a, "isa"_a, "threads"_a)
-      .def("run", &run, "images"_a, "heatmaps"_a)
-      .def("measure", &measure, "image"_a, "runs"_a)
+      // A copy that Python made of an array would be filled in place of it, and thrown away.
+      .def("run", &run, "images"_a.noconvert(), "heatmaps"_a.noconvert())
+      .def("measure", &measure, "image"_a.noconvert(), "runs"_a)
       .def_prop_ro("output_shape",
                    [](const Engine& engine) {
                      const TensorInfo& out = engine.output();

@@ -238,6 +238,15 @@ void Engine::share_rows(int rows, int groups, Kernel kernel) {
   });
 }
 
+template <class Kernel>
+void Engine::share_tiles(int rows, int least, Kernel kernel) {
+  const int bands = std::clamp(rows / least, 1, pool_.threads());
+  const auto row = [&](int band) { return int(std::int64_t(rows) * band / bands); };
+  pool_.run(1, [&](int thread, int) {
+    if (thread < bands) kernel(row(thread), row(thread + 1));
+  });
+}
+
 void Engine::run_op(std::size_t number) {
   ReadyOp& op = ops_[number];
   const OpInfo& info = *op.info;
@@ -261,8 +270,9 @@ void Engine::run_op(std::size_t number) {
       const Ternary& kernel = kernels_.ternary[info.conv.dot == Dot::bytes];
       share_rows(op.ternary.height, 1,
                  [&](int, int begin, int end) { kernel.planes(op.ternary, begin, end); });
-      share_rows(info.height, 1,
-                 [&](int, int begin, int end) { kernel.conv(op.ternary, begin, end); });
+      // A tile crosses rows, but not bands: many small ones would compute much for nothing.
+      share_tiles(info.height, std::max(1, kTernaryPixels / op.ternary.plane_pitch),
+                  [&](int begin, int end) { kernel.conv(op.ternary, begin, end); });
       break;
     }
     case OpKind::max_pool:

@@ -70,6 +70,9 @@ class Engine {
   // Calls kernel(group, begin, end) for bands of rows of each group; shares them among threads.
   template <class Kernel>
   void share_rows(int rows, int groups, Kernel kernel);
+  // The same for kernels that work in tiles of `least` rows and more: one band for each thread.
+  template <class Kernel>
+  void share_tiles(int rows, int least, Kernel kernel);
   void compute_means(std::size_t number) const;
 
   Network network_;  // without its constants once everything is prepared

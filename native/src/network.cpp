@@ -110,6 +110,11 @@ void Network::begin_conv(OpKind kind, int input, ConvInfo conv) {
           "a kernel is larger than its input");
   OpInfo op{kind, input, height, width, int(channels)};
   op.conv = std::move(conv);
+  begin(std::move(op));
+}
+
+void Network::begin(OpInfo op) {
+  require(output_ < 0, "the network has ended");
   ops_.push_back(std::move(op));
 }
 
@@ -120,8 +125,7 @@ void Network::load(int input, int upsample) {
   require(std::int64_t(data.height) << shift <= kMaxSide &&
               std::int64_t(data.width) << shift <= kMaxSide,
           "a load is out of range");
-  ops_.push_back(
-      {OpKind::load, input, data.height << shift, data.width << shift, data.channels, shift});
+  begin({OpKind::load, input, data.height << shift, data.width << shift, data.channels, shift});
 }
 
 void Network::max_pool(int input, PoolInfo pool) {
@@ -136,7 +140,7 @@ void Network::max_pool(int input, PoolInfo pool) {
   OpInfo op{OpKind::max_pool, input, rows / pool.stride + 1, columns / pool.stride + 1,
             data.channels};
   op.pool = pool;
-  ops_.push_back(std::move(op));
+  begin(std::move(op));
 }
 
 const OpInfo& Network::current() const {
@@ -146,6 +150,7 @@ const OpInfo& Network::current() const {
 
 void Network::step(StepInfo step) {
   (void)current();
+  require(output_ < 0, "the network has ended");
   ops_.back().steps.push_back(std::move(step));
 }
 

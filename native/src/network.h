@@ -94,7 +94,7 @@ class Network {
   void step_store_bits(int tensor, int channel, std::vector<float> threshold);
   void step_store_mean(int tensor, int channel);
 
-  // The image (3 bytes per pixel) and the heatmaps.
+  // The image (3 bytes per pixel) and the heatmaps. Nothing can be added afterwards.
   void ends(int input, int output);
 
   // Frees weights and values per channel, for who has copies laid out for kernels.
@@ -106,6 +106,7 @@ class Network {
   int output() const { return output_; }
 
  private:
+  void begin(OpInfo op);
   void begin_conv(OpKind kind, int input, ConvInfo conv);
   const TensorInfo& find(int tensor) const;
   const TensorInfo& slice(int tensor, int channel, ElementType type) const;

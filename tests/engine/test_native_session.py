@@ -308,6 +308,32 @@ class TestDescribing:
         with pytest.raises(ValueError, match=sentence):
             step(network)
 
+    @pytest.mark.parametrize(
+        "more",
+        [lambda n: n.step_relu(), lambda n: n.load(1, 1), lambda n: n.max_pool(1, 2, 2, 0)],
+    )
+    def test_nothing_follows_the_ends(self, network, more):
+        """The image and what may be written are checked at the ends, for all ops."""
+        self.conv(network)
+        network.step_store(1, 0)
+        network.ends(0, 1)
+        with pytest.raises(ValueError, match="has ended"):
+            more(network)
+
+    def test_results_are_never_lost_in_a_copy(self, network):
+        self.conv(network)
+        network.step_store(1, 0)
+        network.ends(0, 1)
+        engine = _native.Engine(network, "portable", 1)
+        images, heatmaps = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 16, 8, 8), np.float32)
+        engine.run(images, heatmaps)
+        assert (heatmaps == 1).all()
+        for wrong in (heatmaps.astype(np.float64), np.zeros((1, 8, 8, 16), np.float32).T):
+            with pytest.raises(TypeError):
+                engine.run(images, wrong)
+        with pytest.raises(TypeError):
+            engine.run(images.astype(np.float32), heatmaps)
+
     def test_reading_what_nothing_wrote(self, network):
         network.load(1, 1)
         network.step_store(network.tensor("f32", 8, 8, 16), 0)

@@ -10,12 +10,16 @@
 namespace bihrnet {
 namespace {
 
+// Bits, which have no zero to fill up a word with.
+template <class D>
+concept HasTails = requires(typename D::Word word, std::uint32_t mask) { D::masked(word, mask); };
+
 template <class D, int P, int G>
 [[gnu::always_inline]] inline void accumulate_word(typename D::Sum (&sum)[P][G],
                                                    const std::uint8_t* const (&pixel)[P],
                                                    std::ptrdiff_t offset,
                                                    const std::uint8_t* weights,
-                                                   std::uint32_t mask) {
+                                                   [[maybe_unused]] std::uint32_t mask) {
   constexpr int kVector = D::kPlanes * kLanes * 4;
   typename D::Weights w[G];
 #pragma GCC unroll 4
@@ -23,7 +27,9 @@ template <class D, int P, int G>
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
     typename D::Word x = D::word(pixel[p] + offset);
-    if (mask != 0) x = D::masked(x, mask);
+    if constexpr (HasTails<D>) {
+      if (mask != 0) x = D::masked(x, mask);
+    }
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) D::accumulate(sum[p][g], w[g], x);
   }
@@ -61,7 +67,8 @@ template <class D, int P, int G>
         accumulate_word<D, P, G>(sum, pixel, offset, weights, 0);
       }
     }
-    if (task.tail_mask != 0) {
+    if constexpr (HasTails<D>) {
+      if (task.tail_mask == 0) continue;
       if constexpr (D::kFlushWords != 0) {
         make_room<D, P, G>(sum, room);
         --room;

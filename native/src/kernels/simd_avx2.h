@@ -188,7 +188,6 @@ struct RealDot {
   static Word word(const std::uint8_t* p) {
     return _mm256_broadcast_ss(reinterpret_cast<const float*>(p));
   }
-  static Word masked(Word x, std::uint32_t) { return x; }
   static void accumulate(Sum& sum, Weights w, Word x) {
     sum.low = _mm256_fmadd_ps(w.low, x, sum.low);
     sum.high = _mm256_fmadd_ps(w.high, x, sum.high);
@@ -216,7 +215,6 @@ struct BytesDot {
     const __m256i x = broadcast_word(p);
     return {_mm256_and_si256(x, _mm256_set1_epi16(0xff)), _mm256_srli_epi16(x, 8)};
   }
-  static Word masked(Word x, std::uint32_t) { return x; }
   static void accumulate(__m256i& sum, __m256i even, __m256i odd, const Word& x) {
     sum = _mm256_add_epi32(
         sum, _mm256_add_epi32(_mm256_madd_epi16(even, x.even), _mm256_madd_epi16(odd, x.odd)));

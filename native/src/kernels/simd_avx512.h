@@ -114,7 +114,6 @@ struct RealDot {
   static Word word(const std::uint8_t* p) {
     return _mm512_castsi512_ps(_mm512_set1_epi32(word_at(p)));
   }
-  static Word masked(Word w, std::uint32_t) { return w; }
   static void accumulate(Sum& sum, Weights w, Word x) { sum = _mm512_fmadd_ps(w, x, sum); }
   static Floats value(Sum sum) { return sum; }
 };
@@ -128,7 +127,6 @@ struct BytesDot {
   static Sum zero() { return _mm512_setzero_si512(); }
   static Weights weights(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
   static Word word(const std::uint8_t* p) { return _mm512_set1_epi32(word_at(p)); }
-  static Word masked(Word w, std::uint32_t) { return w; }
   static void accumulate(Sum& sum, Weights w, Word x) {
 #if defined(__GNUC__)
     // As an intrinsic, gcc 12 copies the sums around and spills them: half the speed.

@@ -172,7 +172,6 @@ struct RealDot {
   static Sum zero() { return zeros(); }
   static Weights weights(const std::uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
   static Word word(const std::uint8_t* p) { return vreinterpretq_f32_u32(vdupq_n_u32(word_at(p))); }
-  static Word masked(Word x, std::uint32_t) { return x; }
   static void accumulate(Sum& sum, const Weights& w, Word x) {
     for (int i = 0; i < kQuads; ++i) sum.quad[i] = vfmaq_f32(sum.quad[i], w.quad[i], x);
   }
@@ -209,7 +208,6 @@ struct BytesDot {
     const uint8x8_t bytes = vreinterpret_u8_u32(vdup_n_u32(word_at(p)));
     return vreinterpret_s16_u16(vget_low_u16(vmovl_u8(bytes)));
   }
-  static Word masked(Word x, std::uint32_t) { return x; }
   template <int Channel>
   static void accumulate_channel(Sum& sum, const Weights& w, Word x) {
     for (int half = 0; half < 2; ++half) {

@@ -143,7 +143,6 @@ struct RealDot {
   static Sum zero() { return zeros(); }
   static Weights weights(const std::uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
   static Word word(const std::uint8_t* p) { return word_at<float>(p); }
-  static Word masked(Word x, std::uint32_t) { return x; }
   static void accumulate(Sum& sum, const Weights& w, Word x) {
     for (int i = 0; i < kLanes; ++i) sum.lane[i] += w.lane[i] * x;
   }
@@ -155,7 +154,6 @@ struct BytesDot : IntegerDot {
   using Word = std::uint32_t;
   static Weights weights(const std::uint8_t* p) { return p; }
   static Word word(const std::uint8_t* p) { return word_at<std::uint32_t>(p); }
-  static Word masked(Word x, std::uint32_t) { return x; }
   static void accumulate(Sum& sum, Weights w, Word x) {
     for (int i = 0; i < kLanes; ++i) {
       for (int byte = 0; byte < 4; ++byte) {

@@ -8,7 +8,7 @@
 namespace bihrnet {
 
 // Output channels are handled in blocks of 16 on every instruction set: one AVX-512 register,
-// two AVX2, four NEON. So packed weights, offset tables and channel vectors look alike everywhere.
+// two AVX2, four NEON. So offset tables and channel vectors look alike everywhere.
 inline constexpr int kLanes = 16;
 
 // The widest tile of pixels. A tile that the right edge cuts off is computed whole and stored in
