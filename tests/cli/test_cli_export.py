@@ -37,7 +37,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def run(*arguments: object) -> None:
+def run(*arguments: object) -> str:
+    """What is said on standard error."""
     import typer
 
     app = typer.Typer()
@@ -46,6 +47,7 @@ def run(*arguments: object) -> None:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
+    return result.stderr
 
 
 def test_a_checkpoint_becomes_a_bhr(folder, tmp_path):
@@ -74,11 +76,22 @@ def test_half_precision_weights_stay_half(folder, tmp_path):
 
 
 def test_int8_calibrates_on_a_folder_of_images(folder, tmp_path):
-    run(
-        folder / "small.ckpt", tmp_path / "x.bhr",
+    said = run(
+        folder / "small.ckpt", tmp_path / "[int8]x.bhr",
         "--precision", "int8", "--calibrate", folder / "images",
     )  # fmt: skip
-    assert read_model(tmp_path / "x.bhr").precision == "int8"
+    assert read_model(tmp_path / "[int8]x.bhr").precision == "int8"
+    assert said.startswith("calibrated on 3 whole images\n")
+    assert "[int8]x.bhr: " in said
+
+
+@pytest.mark.parametrize("out", ["images.bhr", "images.onnx", "small.ckpt/x.bhr"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, monkeypatch, out):
+    monkeypatch.setattr("bihrnet.nn.checkpoint.read_checkpoint", None)
+    if "/" not in out:
+        (folder / out).mkdir(exist_ok=True)
+    with pytest.raises(BihrnetError, match="cannot be written"):
+        run(folder / "small.ckpt", folder / out)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +101,7 @@ def test_int8_calibrates_on_a_folder_of_images(folder, tmp_path):
         (["small.ckpt", "x.bhr", "--precision", "int8"], "int8 needs real crops"),
         (["small.ckpt", "x.bhr", "--calibrate", "images"], "--calibrate belongs to"),
         (["small.ckpt", "x.onnx", "--precision", "int8"], "belong to .bhr files"),
+        (["small.ckpt", "x.onnx", "--licence", "MIT"], "and --licence belong to .bhr files"),
         (
             ["small.ckpt", "x.bhr", "--precision", "int8", "--calibrate", "nowhere"],
             "nowhere: there is no such folder",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -16,9 +17,9 @@ from bihrnet.errors import BihrnetError
 from bihrnet.loading import find_model
 
 
-def run(*arguments: str) -> str:
+def run(*arguments: str, exit_code: int = 0) -> str:
     result = CliRunner().invoke(app, ["doctor", *arguments], catch_exceptions=False)
-    assert result.exit_code == 0
+    assert result.exit_code == exit_code
     return result.stdout
 
 
@@ -74,8 +75,29 @@ def test_kernels_that_run_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"engine: {engine['isa']} kernels (the best this processor has" in run()
     monkeypatch.setenv("BIHRNET_ISA", "portable")
     assert "engine: portable kernels (forced by BIHRNET_ISA" in run()
+
+
+def test_an_engine_that_cannot_run_as_asked_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIHRNET_ISA", "mmx")
-    assert "engine: cannot run: BIHRNET_ISA" in run()
+    text = run(exit_code=1)
+    assert "engine: cannot run: BIHRNET_ISA" in text
+    assert "computes its golden picture right with" in text
+
+
+def test_models_are_unchecked_where_the_engine_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for module in ("native", "session", "self_check"):
+        monkeypatch.delitem(sys.modules, f"bihrnet.engine.{module}", raising=False)
+    monkeypatch.delattr("bihrnet.engine._native")
+    monkeypatch.setitem(sys.modules, "bihrnet.engine._native", None)
+    file = tmp_path / "mine.bhr"
+    file.write_bytes(find_model().read_bytes())
+    text = run(str(file), exit_code=1)
+    assert "engine: cannot run: the compiled part of bihrnet is missing" in text
+    assert f"  {file}: not checked, for the engine cannot run\n" in text
+    report = json.loads(run(str(file), "--json", "-", exit_code=1))
+    assert report["goldens"] == {name: {} for name in (*report["models"], str(file))}
 
 
 def test_bundled_models_compute_right_with_every_kind_of_kernel() -> None:

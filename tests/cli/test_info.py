@@ -122,10 +122,23 @@ def test_json_does_not_take_the_place_of_the_model(tmp_path: Path) -> None:
     assert path.read_bytes() == find_model().read_bytes()
 
 
+@pytest.mark.parametrize("name", ["model[int8].bhr", "a[/b]:car:.bhr"])
+def test_brackets_in_a_file_s_name_are_no_markup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).write_bytes(find_model().read_bytes())
+    result = CliRunner().invoke(app, ["info", name], catch_exceptions=False)
+    assert f" {name}, 128x128, " in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["hrnet-32"], "did you mean"),
+        (["hrnet-32"], "bundled model or model file 'hrnet-32'; did you mean hrnet-w32 or "),
+        (["bihrnet-w32@lspet-128x128"], "did you mean .*bihrnet-w32@lspet-128x128-18epochs"),
+        (["nosuch"], "no architecture, bundled model or model file 'nosuch'; known: .*@lspet"),
         (["hrnet-w32", "--size", "200x200"], "multiples of 32"),
         (["binary-hourglass-1", "--size", "96x96"], "multiples of 64, not 96x96"),
         (["hrnet-w32", "--joints", "0"], "at least one joint"),

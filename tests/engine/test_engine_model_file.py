@@ -13,6 +13,8 @@ from bihrnet.engine.graph import Tensor
 from bihrnet.engine.model_file import from_bytes, read_model, to_bytes, write_model
 from bihrnet.errors import BihrnetError
 
+COUNTS = {"params": 2**63 - 1, "binary_weights": 0, "real_weights": 3}
+
 
 @pytest.fixture(scope="module")
 def octets() -> bytes:
@@ -111,6 +113,9 @@ def test_a_malformed_file_is_refused(octets, broken, cause):
         ({"skeleton": {"name": "x"}}, "a skeleton needs exactly the fields"),
         ({"precision": "int4"}, "precision must be fp32 or int8"),
         ({"counts": {"params": 1.5}}, "counts the integers"),
+        ({"counts": COUNTS | {"params": 10**400}}, "none below 0 and all below"),
+        ({"counts": COUNTS | {"binary_weights": -1}}, "none below 0 and all below"),
+        ({"counts": COUNTS | {"other": 1}}, "counts the integers"),
         ({"surprise": 1}, "bihrnet.model needs exactly the fields"),
     ],
 )
@@ -118,6 +123,11 @@ def test_a_wrong_description_is_refused(octets, change, cause):
     broken = edited(octets, "bihrnet.model", lambda value: value | change)
     with pytest.raises(BihrnetError, match=cause):
         from_bytes(broken, "broken.bhr")
+
+
+def test_large_counts_are_read(octets):
+    large = edited(octets, "bihrnet.model", lambda value: value | {"counts": COUNTS})
+    assert from_bytes(large, "large.bhr").counts == COUNTS
 
 
 def test_not_a_number_has_no_place_in_the_metadata(octets):

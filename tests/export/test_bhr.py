@@ -10,7 +10,7 @@ import torch
 from small_networks import NETWORKS, SIZE, assert_agreement, images, randomise, session, small
 from torch import nn
 
-from bihrnet.engine.counting import count_graph
+from bihrnet.engine.counting import count_graph, count_ternary_adds
 from bihrnet.engine.graph import (
     AddStep,
     Conv,
@@ -98,6 +98,7 @@ def test_counts_are_those_of_the_torch_module(name):
         expected.real_macs,
         expected.binary_macs,
     )
+    assert count_ternary_adds(model.graph, model.constants, SIZE) == expected.ternary_adds
     assert model.counts == {
         "params": expected.params,
         "binary_weights": expected.binary_weights,

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from small_networks import assert_agreement, images, randomise, session
+from small_networks import SIZE, assert_agreement, images, randomise, session
 from torch import nn
 
 from bihrnet.engine.reference import ReferenceSession
@@ -33,6 +33,18 @@ class Wired(nn.Module):
 
     def forward(self, x):
         return self.head(self.middle(self.stem(x)))
+
+
+class Behind(nn.Module):
+    """Whatever `middle` does with 32 channels, and nothing behind it that its shape must fit."""
+
+    def __init__(self, middle: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 4, 4)
+        self.middle = middle
+
+    def forward(self, x):
+        return self.middle(self.stem(x))
 
 
 class SummandTwice(nn.Module):
@@ -89,6 +101,68 @@ def test_a_value_that_is_read_twice(middle, channels):
         heatmaps = ReferenceSession(to_bhr(network))(crops)
     assert_agreement(heatmaps, network(crops))
     assert np.ptp(heatmaps) > 0
+
+
+class Doubled(nn.Module):
+    """A plain shortcut that is added to itself."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.shortcut = ChannelShortcut(32, channels)
+
+    def forward(self, x):
+        s = self.shortcut(x)
+        return s + s
+
+
+class Calls(nn.Module):
+    """What `call` does with the value and a parameter."""
+
+    def __init__(self, call) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.ones(1))
+        self.call = call
+
+    def forward(self, x):
+        return self.call(x, self.p)
+
+
+@pytest.mark.parametrize(
+    ("middle", "channels"),
+    [
+        (Doubled(16), 16),
+        (Doubled(64), 64),
+        (Calls(lambda x, _: 0.5 * x + x * 3), 32),
+        (Calls(lambda x, _: 2 + x), 32),
+        (Calls(lambda x, _: x * x.mean(dim=(2, 3), keepdim=True)), 32),
+        (Calls(lambda x, _: torch.cat(tensors=[x, 2 * x], dim=1)), 64),
+    ],
+)
+def test_other_ways_to_write_the_same(middle, channels):
+    network = session(randomise(Wired(middle, channels), seed=5))
+    crops = images(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        heatmaps = ReferenceSession(to_bhr(network))(crops)
+    assert_agreement(heatmaps, network(crops))
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        (lambda x, p: x + p, r"layer middle\.p \(a parameter or buffer"),
+        (lambda x, p: torch.cat([x, p.expand(x.shape)], 1), r"layer middle\.p \(a parameter"),
+        (lambda x, _: x.mean(dim=1, keepdim=True), r"layer middle\.mean \(a mean over 1 in place"),
+        (lambda x, _: x.mean() * x, r"layer middle\.mean \(a mean over None in place"),
+        (lambda x, _: x * x.mean((2, 3), True, dtype=torch.float32), "with other arguments than"),
+        (lambda x, _: torch.cat(tensors=[x, x]), r"layer middle\.cat \(a concatenation of dim"),
+        (lambda x, _: torch.nn.functional.relu(x), r"layer middle\.relu \(relu\) is not known"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_its_name(call, what):
+    traced = trace(Behind(Calls(call)), SIZE)
+    with pytest.raises(BihrnetError, match=what):
+        trace_layers(traced)
 
 
 @pytest.mark.parametrize(

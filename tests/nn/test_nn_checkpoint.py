@@ -190,6 +190,24 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_many_weights_that_do_not_fit_make_one_short_sentence(
+    network: nn.Module, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.ckpt"
+    expected = {
+        "hrnet-w16": r'Missing key\(s\) "\S+" and \d{4} more',
+        "bihrnet-w18": r"size mismatch for \S+: .* and \d+ more",
+    }
+    for architecture, sentence in expected.items():
+        metadata = {**METADATA, "architecture": architecture}
+        metadata["options"] = {} if architecture == "hrnet-w16" else OPTIONS
+        save_slim_checkpoint(path, network, metadata, half=False)
+        with pytest.raises(BihrnetError, match=sentence) as caught:
+            read_checkpoint(path).build()
+        assert str(caught.value).startswith(f"{path}: the weights are not those of {architecture}")
+        assert len(str(caught.value)) < 500
+
+
 @pytest.mark.parametrize("field", sorted(METADATA))
 def test_a_missing_field_is_named(network: nn.Module, tmp_path: Path, field: str) -> None:
     path = tmp_path / "model.ckpt"

@@ -48,16 +48,14 @@ def measure(
             process.start()
             theirs.close()
             workers[contender] = (process, ours)
-            problem = _receive(ours, contender)
+            problem = _answer(ours, contender)
             if problem is None:
                 times[contender] = []
             else:
                 warn(f"{contender.model} on {contender.runtime}: {problem}")
         for _ in range(rounds):
             for contender, taken in times.items():
-                connection = workers[contender][1]
-                connection.send(RUNS_PER_TURN)
-                taken.extend(_receive(connection, contender))
+                taken.extend(_answer(workers[contender][1], contender, RUNS_PER_TURN))
                 progress()
     finally:
         for process, connection in workers.values():
@@ -68,8 +66,11 @@ def measure(
     return times
 
 
-def _receive(connection: Connection, contender: Contender) -> Any:
+def _answer(connection: Connection, contender: Contender, runs: int | None = None) -> Any:
+    """What a worker says next, once it has been told to run so often, if it is told anything."""
     try:
+        if runs is not None:
+            connection.send(runs)
         if connection.poll(_PATIENCE):
             return connection.recv()
     except (EOFError, OSError):

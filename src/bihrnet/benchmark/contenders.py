@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from bihrnet.errors import BihrnetError
 from bihrnet.heatmap_model import ModelSpec
-from bihrnet.loading import CHECKPOINT_SUFFIXES, model_cards
+from bihrnet.loading import CHECKPOINT_SUFFIXES, ENGINE_SUFFIX, model_cards
 from bihrnet.skeleton import COCO
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Architecture:
     options: tuple[tuple[str, Any], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contender:
-    """One row of a benchmark: a network in one runtime.
+    """One row of a benchmark: a network in one runtime. Equals no other, not even in all fields.
 
     Attributes:
         model: as it was asked for.
@@ -82,14 +82,13 @@ def prepare(
         warn: gets a sentence for everything that a runtime cannot run.
 
     Raises:
-        BihrnetError: an unknown model or runtime.
+        BihrnetError: an unknown model or runtime, or a size that a network does not take.
     """
     for peer in peers:
         if peer not in PEERS:
             raise BihrnetError(f"no runtime {peer!r} to compare with, only {', '.join(PEERS)}")
     contenders: list[Contender] = []
-    for number, model in enumerate(models):
-        network = _find(model, size)
+    for number, network in enumerate([_find(model, size) for model in models]):
         place = folder / str(number)
         place.mkdir()
         for writer in (_engine, *(_WRITERS[peer] for peer in peers)):
@@ -115,18 +114,36 @@ def _written(
 def _find(model: str, size: tuple[int, int] | None) -> _Network:
     bundled = {card.name: card.path for card in model_cards()}
     path = bundled.get(model, Path(model))
-    if path.suffix.lower() == ".bhr":
-        from bihrnet.engine.model_file import read_model
-
-        spec = read_model(path).spec
-        architecture = Architecture(spec.name.partition("@")[0], len(spec.skeleton))
-        chosen = size or spec.input_size
-        return _Network(model, chosen, architecture, path, lambda: _fresh(architecture, chosen))
+    if path.suffix.lower() == ENGINE_SUFFIX:
+        return _file(model, path, size)
     if path.suffix.lower() in CHECKPOINT_SUFFIXES:
         return _checkpoint(model, path, size)
+    from bihrnet.nn.registry import find_pose
+
+    spec = ModelSpec(model, COCO, size or (256, 192))
+    find_pose(model, list(bundled)).check_size(spec.input_size)
     architecture = Architecture(model, len(COCO))
-    chosen = size or (256, 192)
-    return _Network(model, chosen, architecture, None, lambda: _fresh(architecture, chosen))
+    return _Network(model, spec.input_size, architecture, None, lambda: _fresh(architecture, spec))
+
+
+def _file(model: str, path: Path, size: tuple[int, int] | None) -> _Network:
+    """A `.bhr`; its peers are the network that its recipe describes, with random weights."""
+    from bihrnet.engine.model_file import read_model
+
+    file = read_model(path)
+    spec = replace(file.spec, input_size=size or file.spec.input_size)
+    options = file.recipe.get("options", {})
+    if not isinstance(options, dict):
+        raise BihrnetError(f"{path}: its recipe has {options!r} as options")
+    name = spec.name.partition("@")[0]
+    architecture = Architecture(name, len(spec.skeleton), tuple(options.items()))
+
+    def session() -> TorchSession:
+        fresh = _fresh(architecture, spec)
+        _check_counts(fresh, file.counts)
+        return fresh
+
+    return _Network(model, spec.input_size, architecture, path, session)
 
 
 def _checkpoint(model: str, path: Path, size: tuple[int, int] | None) -> _Network:
@@ -143,15 +160,26 @@ def _checkpoint(model: str, path: Path, size: tuple[int, int] | None) -> _Networ
     return _Network(model, chosen, architecture, None, lambda: TorchSession(content.build(), spec))
 
 
-def _fresh(architecture: Architecture, size: tuple[int, int]) -> TorchSession:
+def _fresh(architecture: Architecture, spec: ModelSpec) -> TorchSession:
     from bihrnet.nn.registry import build, find
     from bihrnet.nn.session import TorchSession
 
-    find(architecture.name).check_size(size)
-    if architecture.joints != len(COCO):
-        raise BihrnetError(f"peers are measured with {len(COCO)} joints only")
+    find(architecture.name).check_size(spec.input_size)
     module = build(architecture.name, architecture.joints, **dict(architecture.options))
-    return TorchSession(module, ModelSpec(architecture.name, COCO, size))
+    return TorchSession(module, spec)
+
+
+def _check_counts(session: TorchSession, expected: Mapping[str, int]) -> None:
+    """Refuse a network that is not the one of which a file has these counts."""
+    from bihrnet.nn.counting import count
+
+    found = asdict(count(session.module, session.spec.input_size))
+    for key, number in expected.items():
+        if found[key] != number:
+            raise BihrnetError(
+                f"peers would be another network: {found[key]} {key.replace('_', ' ')} in place of "
+                f"the file's {number}"
+            )
 
 
 def _ops(session: TorchSession) -> float:
@@ -203,9 +231,9 @@ def _onnxruntime(network: _Network, folder: Path) -> Iterator[Contender]:
 
 def _openvino(network: _Network, folder: Path) -> Iterator[Contender]:
     """In float32 and bfloat16; binary convolutions as OpenVINO's own BinaryConvolution."""
-    from bihrnet.nn.registry import architectures
+    from bihrnet.nn.registry import find
 
-    if architectures()[network.architecture.name].binary:
+    if find(network.architecture.name).binary:
         from bihrnet.export.openvino import write_openvino
 
         path = folder / "network.xml"

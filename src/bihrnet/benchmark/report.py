@@ -12,6 +12,9 @@ import numpy as np
 
 from bihrnet.benchmark.contenders import Contender
 from bihrnet.errors import BihrnetError
+from bihrnet.files import replacing
+
+CHART_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def report(times: Mapping[Contender, Sequence[float]], threads: int, isa: str) -> dict[str, Any]:
@@ -50,18 +53,31 @@ def machine() -> str:
 _MARKERS = {"engine": "o", "torch": "D", "onnxruntime": "s", "openvino": "^"}
 
 
-def write_chart(times: Mapping[Contender, Sequence[float]], path: Path) -> None:
-    """Latency against operations and against file size, as PNG, SVG or PDF.
+def check_chart(path: Path) -> None:
+    """Fail before the measurements rather than after them, where `write_chart` would fail.
 
     Raises:
-        BihrnetError: matplotlib is missing, or the file cannot be written.
+        BihrnetError: the suffix is none of `CHART_SUFFIXES`, or matplotlib is missing.
     """
+    if path.suffix.lower() not in CHART_SUFFIXES:
+        raise BihrnetError(f"{path}: a chart's file must end in {', '.join(CHART_SUFFIXES)}")
     try:
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ModuleNotFoundError:
         raise BihrnetError(
             f"{path}: a chart needs matplotlib: pip install 'bihrnet[train]'"
         ) from None
+
+
+def write_chart(times: Mapping[Contender, Sequence[float]], path: Path) -> None:
+    """Latency against operations and against file size; the file's suffix says the format.
+
+    Raises:
+        BihrnetError: as `check_chart`, or the file cannot be written.
+    """
+    check_chart(path)
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
     models = list(dict.fromkeys(contender.model for contender in times))
@@ -86,10 +102,8 @@ def write_chart(times: Mapping[Contender, Sequence[float]], path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel=what, ylabel="median time of an image / ms")
         axes.grid(which="both", alpha=0.3)
         axes.margins(0.15)
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise BihrnetError(f"{path}: the chart cannot be written: {error}") from error
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
 
 
 def _megabytes(path: Path) -> float | None:

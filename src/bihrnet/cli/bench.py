@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 from rich.table import Table
+from rich.text import Text
 
 from bihrnet.cli.output import check_writable, console, parse_size, result_console, write_json
 from bihrnet.errors import BihrnetError
@@ -35,13 +36,14 @@ def bench(
         str | None, typer.Option("--json", help="Write the rows; - for standard output.")
     ] = None,
     chart: Annotated[
-        Path | None, typer.Option(help="Draw time against operations and file size (PNG).")
+        Path | None,
+        typer.Option(help="Draw time against operations and file size (.png, .svg or .pdf)."),
     ] = None,
 ) -> None:
     """Time MODELs side by side, in turns, one image at a time."""
     from bihrnet.benchmark.alternation import measure
     from bihrnet.benchmark.contenders import prepare
-    from bihrnet.benchmark.report import report, write_chart
+    from bihrnet.benchmark.report import check_chart, report, write_chart
     from bihrnet.engine.session import default_isa
     from bihrnet.loading import list_models
 
@@ -51,10 +53,12 @@ def bench(
     peers = [peer.strip() for peer in against.split(",") if peer.strip()]
     asked_size = parse_size(size) if size else None
     check_writable(json, [*chosen, chart])
-    check_writable(chart, chosen)
+    if chart is not None:
+        check_chart(chart)
+        check_writable(chart, chosen)
 
     def warn(sentence: str) -> None:
-        console.print(f"left out: {sentence}", style="yellow", markup=False)
+        console.print(f"left out: {sentence}", style="yellow", markup=False, emoji=False)
 
     isa = default_isa()
     with tempfile.TemporaryDirectory(prefix="bihrnet-bench-") as folder:
@@ -67,10 +71,10 @@ def bench(
         if not times:
             raise BihrnetError("none of the models could be run")
         result = report(times, threads, isa)
+        write_json(result, json)
+        result_console(json).print(_table(result))
         if chart is not None:
-            write_chart(times, chart)
-    write_json(result, json)
-    result_console(json).print(_table(result))
+            write_chart(times, chart)  # which looks how large the files in the folder are
 
 
 def _table(result: dict[str, Any]) -> Table:
@@ -84,7 +88,7 @@ def _table(result: dict[str, Any]) -> Table:
     for row in result["rows"]:
         height, width = row["size"]
         table.add_row(
-            row["model"],
+            Text(row["model"]),  # a file's name in brackets is no markup
             row["runtime"],
             row["precision"],
             f"{height}x{width}",

@@ -31,14 +31,15 @@ def doctor(
     """Say what is installed here, what is missing, and whether models compute right.
 
     Every model file carries the result for a fixed picture; the engine has to come to the same.
-    Exit code 1 where it does not.
+    Exit code 1 where it does not, or cannot run.
     """
     check_writable(json, files or [])
     report = examine(files or [])
     write_json(report, json)
     if json != "-":
         _print(report)
-    if not all(right for checks in report["goldens"].values() for right in checks.values()):
+    right = all(all(checks.values()) for checks in report["goldens"].values())
+    if not right or "error" in report["engine"]:
         raise typer.Exit(1)
 
 
@@ -119,19 +120,24 @@ def _engine_line(engine: dict[str, Any]) -> str:
 
 
 def _goldens(files: list[Path]) -> dict[str, dict[str, bool]]:
-    """By model and instruction set: whether the engine computes what the file says."""
+    """By model and instruction set: whether the engine computes what the file says.
+
+    Where the engine cannot be loaded, there is no instruction set to check a model with.
+    """
     from bihrnet.loading import find_model, model_cards
 
     paths = {card.name: card.path for card in model_cards()}
     paths |= {str(file): find_model(file) for file in files}
     try:
         from bihrnet.engine.self_check import check_golden
-    except BihrnetError:  # the engine cannot run; the report has said so
-        return {}
+    except BihrnetError:  # the engine's line of the report says why
+        return {name: {} for name in paths}
     return {name: check_golden(path) for name, path in paths.items()}
 
 
 def _golden_line(checks: dict[str, bool]) -> str:
+    if not checks:
+        return "not checked, for the engine cannot run"
     wrong = [isa for isa, right in checks.items() if not right]
     if not wrong:
         return f"computes its golden picture right with {', '.join(checks)} kernels"

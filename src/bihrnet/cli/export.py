@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bihrnet.cli.output import console, parse_decoding
+from bihrnet.cli.output import check_writable, console, parse_decoding
 from bihrnet.errors import BihrnetError
 
 
@@ -47,12 +47,14 @@ def export(
     if suffix not in (ENGINE_SUFFIX, ".onnx"):
         raise BihrnetError(f"{out}: the file to write must end in .bhr or .onnx")
     int8 = precision is Precision.int8
-    if suffix == ".onnx" and (int8 or calibrate is not None or refinement is not None):
+    if suffix == ".onnx" and (int8 or calibrate is not None or refinement is not None or licence):
         raise BihrnetError(
-            "--precision, --calibrate and --decoding belong to .bhr files; ONNX is fp32 heatmaps"
+            "--precision, --calibrate, --decoding and --licence belong to .bhr files; ONNX is fp32 "
+            "heatmaps"
         )
     if calibrate is not None and not int8:
         raise BihrnetError("--calibrate belongs to --precision int8")
+    check_writable(out, [checkpoint])
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.session import TorchSession
 
@@ -71,7 +73,12 @@ def export(
         from bihrnet.export.crops import calibration_crops
 
         crops = (
-            calibration_crops(calibrate, content.input_size, content.skeleton)
+            calibration_crops(
+                calibrate,
+                content.input_size,
+                content.skeleton,
+                tell=lambda what: _say(f"calibrated on {what}"),
+            )
             if calibrate
             else None
         )
@@ -84,4 +91,9 @@ def export(
             licence=licence,
         )
         write_model(model, out)
-    console.print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+    _say(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+
+
+def _say(sentence: str) -> None:
+    """Nothing in it is markup: it may hold a file's name."""
+    console.print(sentence, markup=False, emoji=False)

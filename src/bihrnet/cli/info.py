@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from bihrnet.cli.output import check_writable, parse_size, result_console, write_json
 from bihrnet.errors import BihrnetError
@@ -44,14 +45,14 @@ def info(
 
 def _count_file(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:
     """Counts of a `.bhr` file, without torch."""
-    from bihrnet.engine.counting import count_graph
+    from bihrnet.engine.counting import count_graph, count_ternary_adds
     from bihrnet.engine.model_file import read_model
 
     file = read_model(path)
     _check_joints(path, joints, len(file.spec.skeleton))
     size = size or file.spec.input_size
     real_macs, binary_macs = count_graph(file.graph, file.constants, size)
-    return {
+    report = {
         "size": list(size),
         "joints": len(file.spec.skeleton),
         "params": file.counts["params"],
@@ -61,6 +62,7 @@ def _count_file(path: Path, size: tuple[int, int] | None, joints: int | None) ->
         "binary_weights": file.counts["binary_weights"],
         "real_weights": file.counts["real_weights"],
     }
+    return _with_ternary_adds(report, count_ternary_adds(file.graph, file.constants, size))
 
 
 def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
             f"counting {str(path)!r} needs PyTorch, which is missing: pip install 'bihrnet[train]'"
         ) from None
 
-    from bihrnet.loading import CHECKPOINT_SUFFIXES
+    from bihrnet.loading import CHECKPOINT_SUFFIXES, list_models
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.counting import count
     from bihrnet.nn.registry import find
@@ -86,7 +88,7 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
             module = checkpoint.build()
             size = size or checkpoint.input_size
         else:
-            architecture = find(str(path))
+            architecture = find(str(path), list_models())
             joints = _DEFAULT_OUTPUTS[architecture.task] if joints is None else joints
             module = architecture.build(joints)
             size = size or architecture.default_size
@@ -102,9 +104,12 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
         "binary_weights": counts.binary_weights,
         "real_weights": counts.real_weights,
     }
-    if counts.ternary_adds:
-        report["ternary_adds"] = counts.ternary_adds
-    return report
+    return _with_ternary_adds(report, counts.ternary_adds)
+
+
+def _with_ternary_adds(report: dict[str, Any], adds: int) -> dict[str, Any]:
+    """The report, which has the key only for networks with ternary filters."""
+    return {**report, "ternary_adds": adds} if adds else report
 
 
 def _check_joints(path: Path, asked: int | None, found: int) -> None:
@@ -116,7 +121,9 @@ def _table(report: dict[str, Any]) -> Table:
     """Counts in the units of both kinds of tables: 10^9, and 2^30 as HRNet's tool has it."""
     height, width = report["size"]
     outputs = "joints" if "joints" in report else "classes"
-    table = Table(title=f"{report['model']}, {height}x{width}, {report[outputs]} {outputs}")
+    # A Text, for a file's name in brackets is no markup.
+    title = Text(f"{report['model']}, {height}x{width}, {report[outputs]} {outputs}", "table.title")
+    table = Table(title=title)
     table.add_column()
     for unit in ("count", "/ 10⁹", "/ 2³⁰", "megabytes"):
         table.add_column(unit, justify="right")

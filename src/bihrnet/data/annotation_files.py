@@ -20,6 +20,10 @@ FileName = Annotated[str, Field(min_length=1, max_length=1000)]
 T = TypeVar("T")
 
 
+class NotFoundError(BihrnetError):
+    """No annotation file lies where a data set's layout has it."""
+
+
 def read_json(path: Path, schema: TypeAdapter[T]) -> T:
     """Parse and validate a JSON file.
 
@@ -66,12 +70,12 @@ def read_matlab(path: Path, variable: str) -> Any:
 
 
 def find_file(what: str, candidates: Sequence[Path]) -> Path:
-    """The first of the candidates that exists; `BihrnetError` telling all of them otherwise."""
+    """The first of the candidates that exists; `NotFoundError` telling all of them otherwise."""
     for path in candidates:
         if path.is_file():
             return path
     looked = " or ".join(str(path) for path in candidates)
-    raise BihrnetError(f"{what} not found: expected {looked}")
+    raise NotFoundError(f"{what} not found: expected {looked}")
 
 
 def find_images(folders: Sequence[Path], names: Iterable[str], annotations: Path) -> Path:

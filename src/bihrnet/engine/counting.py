@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from bihrnet.engine.graph import Conv, ConvBinary, ConvInt8, Graph
-from bihrnet.engine.validation import Constants, infer_sizes
+import numpy as np
+
+from bihrnet.engine.graph import AnyConv, Conv, ConvBinary, ConvInt8, ConvTernary, Graph
+from bihrnet.engine.packing import unpack_bits
+from bihrnet.engine.validation import Constants, Size, infer_sizes
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,8 @@ def count_convolutions(
         if not isinstance(op, Conv | ConvInt8 | ConvBinary):
             continue
         out, rows, columns, _ = constants[op.weight].shape
-        height, width = (
-            (side + 2 * pad - taps) // op.stride + 1
-            for side, pad, taps in zip(sizes[op.input], op.padding, (rows, columns), strict=True)
-        )
-        macs = height * width * out * rows * columns * channels[op.input]
+        pixels = _pixels(op, (rows, columns), sizes[op.input])
+        macs = pixels * out * rows * columns * channels[op.input]
         arithmetic = _ARITHMETIC[type(op)]
         counts.append(ConvolutionCount(op.name, arithmetic, macs))
     return counts
@@ -55,8 +55,34 @@ _ARITHMETIC: dict[type, Literal["fp32", "int8", "binary"]] = {
 def count_graph(graph: Graph, constants: Constants, size: tuple[int, int]) -> tuple[int, int]:
     """Multiply-accumulates of real-valued and of binary convolutions for one image.
 
-    Counted as `bihrnet.nn.counting` does: all but convolutions is free.
+    Counted as the graph runs: all but convolutions is free. That is what `bihrnet.nn.counting`
+    finds, but for shortcuts without parameters that export could only write as 1x1 convolutions
+    (`bihrnet.export.orders`): they are free there and multiply here.
     """
     counts = count_convolutions(graph, constants, size)
     binary = sum(count.macs for count in counts if count.arithmetic == "binary")
     return sum(count.macs for count in counts) - binary, binary
+
+
+def count_ternary_adds(graph: Graph, constants: Constants, size: tuple[int, int]) -> int:
+    """Additions and subtractions of ternary convolutions for one image.
+
+    One for each weight that is not zero and output pixel, as `bihrnet.nn.counting` has them.
+    """
+    sizes = infer_sizes(graph, constants, size)
+    adds = 0
+    for op in graph.ops:
+        if isinstance(op, ConvTernary):
+            weight = constants[op.weight]
+            nonzero = int(np.count_nonzero(unpack_bits(weight, 64 * weight.shape[-1])))
+            adds += nonzero * _pixels(op, weight.shape[2:4], sizes[op.input])
+    return adds
+
+
+def _pixels(op: AnyConv, kernel: tuple[int, ...], size: Size) -> int:
+    """Pixels of the output of a convolution of an input of that (height, width)."""
+    height, width = (
+        (side + 2 * pad - taps) // op.stride + 1
+        for side, pad, taps in zip(size, op.padding, kernel, strict=True)
+    )
+    return height * width

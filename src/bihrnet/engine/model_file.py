@@ -37,6 +37,7 @@ MAX_CAUSE = 400
 MAX_SIGMA = 64
 PRECISIONS = ("fp32", "int8")
 COUNTS = ("params", "binary_weights", "real_weights")
+COUNT_END = 1 << 63
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "U64": np.dtype("<u8"),
@@ -212,8 +213,11 @@ def _model(metadata: Mapping[str, Any], constants: Mapping[str, NDArray[Any]]) -
     spec = _spec(description)
     counts = description["counts"]
     plain = all(isinstance(description[key], dict) for key in ("recipe", "metrics", "counts"))
-    if not plain or not all(type(counts.get(key)) is int for key in COUNTS) or len(counts) != 3:
-        raise BihrnetError(f"recipe and metrics must be objects, counts the integers {COUNTS}")
+    if not plain or set(counts) != set(COUNTS) or not all(map(_is_count, counts.values())):
+        raise BihrnetError(
+            f"recipe and metrics must be objects, counts the integers {COUNTS}, none below 0 and "
+            "all below 2^63"
+        )
     if description["precision"] not in PRECISIONS or not isinstance(description["licence"], str):
         raise BihrnetError("precision must be fp32 or int8, licence a text")
     sizes = infer_sizes(graph, constants, spec.input_size)
@@ -235,6 +239,10 @@ def _model(metadata: Mapping[str, Any], constants: Mapping[str, NDArray[Any]]) -
         metrics=description["metrics"],
         counts=counts,
     )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < COUNT_END
 
 
 def _spec(description: Mapping[str, Any]) -> ModelSpec:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bihrnet.crop import Crop
-from bihrnet.data import load_dataset
+from bihrnet.data import PeopleDataset, load_dataset
+from bihrnet.data.annotation_files import NotFoundError
 from bihrnet.errors import BihrnetError
 from bihrnet.images import IMAGE_SUFFIXES, read_image
 from bihrnet.skeleton import COCO, Skeleton
@@ -16,12 +18,17 @@ from bihrnet.skeleton import COCO, Skeleton
 #: Enough for ranges; what they cost in accuracy stands in docs/engine-format.md.
 COUNT = 128
 
-#: Data sets with joints of their own that are told by their layout.
-_DATASETS = ("crowdpose", "mpii", "lspet", "lsp")
+#: Data sets with joints of their own that are told by their layout; those of one group share it.
+_DATASETS = (("crowdpose",), ("mpii",), ("lspet", "lsp"))
 
 
 def calibration_crops(
-    folder: str | Path, size: tuple[int, int], skeleton: Skeleton, count: int = COUNT
+    folder: str | Path,
+    size: tuple[int, int],
+    skeleton: Skeleton,
+    count: int = COUNT,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> NDArray[np.uint8]:
     """Up to `count` crops, spread evenly over what the folder holds.
 
@@ -31,37 +38,62 @@ def calibration_crops(
         size: (height, width) of the network's input.
         skeleton: the network's, for own data in COCO's format.
         count: at most so many.
+        tell: gets what the crops show, as "128 people of coco train".
 
     Returns:
         (N, height, width, 3) uint8 RGB.
 
     Raises:
-        BihrnetError: there is no such folder, or nothing of use in it.
+        BihrnetError: there is no such folder, nothing of use in it, or a data set that is broken.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise BihrnetError(f"{folder}: there is no such folder to calibrate on")
-    return np.stack(
-        _from_dataset(folder, size, skeleton, count) or _from_images(folder, size, count)
-    )
+    dataset = _find_dataset(folder, skeleton)
+    if dataset is None:
+        crops = _whole_images(folder, size, count)
+        what = "whole images"
+    else:
+        chosen = (dataset.people[index] for index in _spread(len(dataset.people), count))
+        crops = [person.crop(size).warp(person.read_image()) for person in chosen]
+        what = f"people of {dataset.name} {dataset.split}"
+    tell(f"{len(crops)} {what}")
+    return np.stack(crops)
 
 
-def _from_dataset(
-    folder: Path, size: tuple[int, int], skeleton: Skeleton, count: int
-) -> list[NDArray[np.uint8]]:
-    """Of training people, not those of an evaluation; empty where the layout is of no data set."""
-    in_cocos_format = [("coco", joints) for joints in dict.fromkeys((skeleton, COCO))]
-    for name, joints in [*in_cocos_format, *((name, None) for name in _DATASETS)]:
+def _find_dataset(folder: Path, skeleton: Skeleton) -> PeopleDataset | None:
+    """Training people, not those of an evaluation; None where the layout is of no data set."""
+    groups: list[list[tuple[str, Skeleton | None]]] = [
+        [("coco", joints) for joints in dict.fromkeys((skeleton, COCO))],
+    ]
+    groups += [[(name, None) for name in group] for group in _DATASETS]
+    for readers in groups:
+        dataset = _read(folder, readers)
+        if dataset is not None:
+            return dataset
+    return None
+
+
+def _read(folder: Path, readers: Sequence[tuple[str, Skeleton | None]]) -> PeopleDataset | None:
+    """As the first that fits of data sets whose files have the same names; None without the files.
+
+    Raises:
+        BihrnetError: none fits; the sentence says why not, each in turn.
+    """
+    reasons: list[str] = []
+    for name, joints in readers:
         try:
-            people = load_dataset(name, folder, "train", skeleton=joints).people
-        except BihrnetError:
-            continue  # not laid out so
-        chosen = (people[index] for index in _spread(len(people), count))
-        return [person.crop(size).warp(person.read_image()) for person in chosen]
-    return []
+            return load_dataset(name, folder, "train", skeleton=joints)
+        except NotFoundError:
+            return None
+        except BihrnetError as error:
+            reason = str(error)
+        if reason not in reasons:
+            reasons.append(reason)
+    raise BihrnetError("; ".join(reasons))
 
 
-def _from_images(folder: Path, size: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
+def _whole_images(folder: Path, size: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise BihrnetError(f"{folder}: holds neither a data set nor images to calibrate on")

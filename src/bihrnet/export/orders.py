@@ -73,12 +73,11 @@ def _has_solution(layers: Sequence[AnyLayer], dense: set[int]) -> bool:
 
 
 def _is_summand(layers: Sequence[AnyLayer], index: int) -> bool:
-    """Whether a layer is only ever added to something that is no shortcut itself."""
+    """Whether a layer is only ever added to something else, which is no shortcut itself."""
     users = [layer for layer in layers if index in layer.inputs]
     others = [layers[source] for user in users for source in user.inputs if source != index]
-    return all(isinstance(user, Sum) for user in users) and not any(
-        isinstance(other, GroupMean | Repeat) for other in others
-    )
+    added_once = all(isinstance(user, Sum) and user.inputs.count(index) == 1 for user in users)
+    return added_once and not any(isinstance(other, GroupMean | Repeat) for other in others)
 
 
 def _solve(layers: Sequence[AnyLayer], dense: set[int]) -> tuple[list[AnyLayer], list[Order]]:

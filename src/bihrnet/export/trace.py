@@ -115,7 +115,11 @@ class _Reader:
     def read(self, node: fx.Node) -> None:
         if node.op == "placeholder":
             self.emit(node, Image, ())
+        elif node.op == "get_attr" and node.users:
+            self.refuse(node, "a parameter or buffer that is no layer's")
         elif node.op == "call_module":
+            if node.kwargs:
+                self.refuse(node, "a layer whose input is given by keyword")
             module = self.traced.get_submodule(str(node.target))
             handler = _MODULES.get(type(module))
             if handler is None:
@@ -141,6 +145,21 @@ class _Reader:
 
     def input(self, node: fx.Node, position: int = 0) -> int:
         return self.values[node.args[position]]  # type: ignore[index]
+
+    def arguments(self, node: fx.Node, *names: str) -> dict[str, Any]:
+        """What a function was called with, by position or by keyword; those are all it may have."""
+        if len(node.args) > len(names) or not set(node.kwargs) <= set(names):
+            self.refuse(node, f"with other arguments than {', '.join(names)}")
+        return {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+
+    def operands(self, node: fx.Node) -> tuple[Any, Any]:
+        """Terms or factors, a number last."""
+        first, second = node.args
+        if isinstance(first, int | float):
+            first, second = second, first
+        if not isinstance(first, fx.Node) or not isinstance(second, fx.Node | int | float):
+            self.refuse(node, "with something that is neither a value nor a number")
+        return first, second
 
     def forward(self, node: fx.Node) -> None:
         """The node's value is its input's."""
@@ -210,10 +229,10 @@ class _Reader:
         self.unary(node, MaxPool, kernel=sides[0], stride=sides[1], padding=sides[2])
 
     def fractional_max_pool(self, node: fx.Node) -> None:
-        _, ratio, training = node.args
-        if training:
+        given = self.arguments(node, "x", "ratio", "training")
+        if given["training"]:
             self.refuse(node, "fractional max-pooling in training mode")
-        self.unary(node, FractionalMaxPool, ratio=ratio)
+        self.emit(node, FractionalMaxPool, (self.values[given["x"]],), ratio=given["ratio"])
 
     def average_pool(self, node: fx.Node, module: nn.AvgPool2d) -> None:
         factor = module.kernel_size
@@ -277,30 +296,30 @@ class _Reader:
         self.unary(node, Upsample, factor=module.factor)
 
     def enlarge_to(self, node: fx.Node) -> None:
-        self.emit(node, BilinearResize, (self.input(node, 0), self.input(node, 1)))
+        given = self.arguments(node, "x", "like")
+        self.emit(node, BilinearResize, (self.values[given["x"]], self.values[given["like"]]))
 
     def sum(self, node: fx.Node) -> None:
-        if len(node.args) == 2 and isinstance(node.args[1], int | float):
-            add = np.full(shape(node)[1], float(node.args[1]))
-            self.unary(node, Affine, mul=np.ones_like(add), add=add)
+        first, second = self.operands(node)
+        if isinstance(second, int | float):
+            add = np.full(shape(node)[1], float(second))
+            self.emit(node, Affine, (self.values[first],), mul=np.ones_like(add), add=add)
             return
-        if node.kwargs or not all(isinstance(value, fx.Node) for value in node.args):
-            self.refuse(node, "a constant plus a value")
-        if shape(node.args[0]) != shape(node.args[1]):
+        if shape(first) != shape(second):
             self.refuse(node, "a sum of different shapes")
-        self.emit(node, Sum, (self.input(node, 0), self.input(node, 1)))
+        self.emit(node, Sum, (self.values[first], self.values[second]))
 
     def product(self, node: fx.Node) -> None:
-        first, second = node.args
+        first, second = self.operands(node)
         if isinstance(second, int | float):
             mul = np.full(shape(node)[1], float(second))
-            self.unary(node, Affine, mul=mul, add=np.zeros_like(mul))
+            self.emit(node, Affine, (self.values[first],), mul=mul, add=np.zeros_like(mul))
             return
         channels_fit = shape(second)[1] in (shape(first)[1], 1)
         pixels_fit = shape(second)[2:] == shape(first)[2:] or _one_pixel(second)
         if not channels_fit or not pixels_fit:
             self.refuse(node, "a product of different shapes")
-        self.emit(node, Multiply, (self.input(node, 0), self.input(node, 1)))
+        self.emit(node, Multiply, (self.values[first], self.values[second]))
 
     def nearest_to(self, node: fx.Node, module: EnlargeTo) -> None:
         height, width = (side * module.factor for side in shape(node.args[0])[2:])
@@ -310,16 +329,18 @@ class _Reader:
             self.emit(node, Crop, (self.values[node],), rows=rows, columns=columns)
 
     def mean(self, node: fx.Node) -> None:
-        if tuple(node.args[1]) != (2, 3):  # type: ignore[arg-type]
-            self.refuse(node, f"a mean over {node.args[1]}")
+        given = self.arguments(node, "input", "dim", "keepdim")
+        dimensions = given.get("dim")
+        if dimensions not in ([2, 3], (2, 3)):
+            self.refuse(node, f"a mean over {dimensions} in place of (2, 3)")
         self.unary(node, Mean)
 
     def concatenate(self, node: fx.Node) -> None:
-        parts = node.args[0]
-        dimension = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
+        given = self.arguments(node, "tensors", "dim")
+        dimension = given.get("dim", 0)
         if dimension != 1:
             self.refuse(node, f"a concatenation of dimension {dimension}")
-        self.emit(node, Concat, tuple(self.values[part] for part in parts))  # type: ignore[union-attr, index]
+        self.emit(node, Concat, tuple(self.values[part] for part in given["tensors"]))
 
     def slice(self, node: fx.Node) -> None:
         """x[:, start:stop] of channels."""
@@ -391,7 +412,7 @@ def _one_pixel(node: Any) -> bool:
 
 def _name(node: fx.Node) -> str:
     """The layer's path in the module, or the innermost module's and the function's name."""
-    if node.op == "call_module":
+    if node.op in ("call_module", "get_attr"):
         return str(node.target)
     stack = node.meta.get("nn_module_stack") or {}
     owner = next(reversed(stack.values()))[0] if stack else ""

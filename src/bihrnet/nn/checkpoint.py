@@ -32,6 +32,7 @@ from bihrnet.skeleton import Skeleton
 
 FORMAT = 1
 _TRAINING_PREFIX = "network."
+_MAX_MISMATCH = 300
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Checkpoint:
         recipe: of the training run, as plain values; may be empty.
         metrics: measured after training, by name.
         weights: state dict of the network, float32.
+        path: of the file, for the sentences of mistakes; None where there is none.
     """
 
     architecture: str
@@ -55,10 +57,11 @@ class Checkpoint:
     recipe: dict[str, Any]
     metrics: dict[str, float]
     weights: dict[str, Tensor]
+    path: Path | None = None
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Everything but the weights, as plain values."""
+        """Everything but the weights and the path, as plain values."""
         return {
             "format": FORMAT,
             "architecture": self.architecture,
@@ -87,11 +90,17 @@ class Checkpoint:
         """The network with these weights.
 
         Raises:
-            BihrnetError: the architecture is unknown, or the weights are not its.
+            BihrnetError: the architecture is unknown, or the weights are not its; the sentence
+                names the file.
         """
-        with torch.device("meta"):  # no time for random weights that are replaced at once
-            module = build(self.architecture, len(self.skeleton), **self.options)
-        return self._restore(module)
+        try:
+            with torch.device("meta"):  # no time for random weights that are replaced at once
+                module = build(self.architecture, len(self.skeleton), **self.options)
+            return self._restore(module)
+        except BihrnetError as error:
+            if self.path is None:
+                raise
+            raise BihrnetError(f"{self.path}: {error}") from error
 
     def _restore(self, network: torch.nn.Module) -> torch.nn.Module:
         """Give a network of this architecture these weights.
@@ -108,9 +117,8 @@ class Checkpoint:
         try:
             network.load_state_dict(self.weights, assign=True)
         except RuntimeError as error:
-            first = str(error).split("\n\t")[1].strip()
             raise BihrnetError(
-                f"the weights are not those of {self.architecture}: {first}"
+                f"the weights are not those of {self.architecture}: {_first_mismatch(error)}"
             ) from None
         return SigmoidHeatmaps(network) if self.recipe.get("loss") == LOGIT_LOSS else network
 
@@ -148,6 +156,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             recipe=_recipe(metadata["recipe"]),
             metrics=dict(metadata["metrics"]),
             weights=_weights(content),
+            path=Path(path),
         )
     except (KeyError, TypeError, ValueError, BihrnetError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
@@ -161,11 +170,7 @@ def open_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tor
         BihrnetError: as `read_checkpoint`, or the weights do not fit the architecture.
     """
     checkpoint = read_checkpoint(path)
-    try:
-        module = checkpoint.build()
-    except BihrnetError as error:
-        raise BihrnetError(f"{path}: {error}") from error
-    return TorchSession(module, checkpoint.spec, device)
+    return TorchSession(checkpoint.build(), checkpoint.spec, device)
 
 
 def save_slim_checkpoint(
@@ -187,6 +192,20 @@ def save_slim_checkpoint(
     state = module.state_dict()
     content = pack(module) if half else {name: tensor.cpu() for name, tensor in state.items()}
     write_torch_file({"bihrnet": dict(metadata), "state_dict": content}, path)
+
+
+def _first_mismatch(error: RuntimeError) -> str:
+    """What torch tells of the first weight that does not fit, and how many others do not.
+
+    Torch has a line for each weight of another size, but one line for all that are missing, and one
+    for all that are too many.
+    """
+    mismatches: list[str] = []
+    for line in str(error).split("\n\t")[1:]:
+        what, _, keys = line.strip().rstrip(".").partition(" in state_dict: ")
+        mismatches += [f"{what} {key}" for key in keys.split(", ")] if keys else [what]
+    first = " ".join(mismatches[0].split())[:_MAX_MISMATCH]  # a file may hold any key
+    return f"{first} and {len(mismatches) - 1} more" if len(mismatches) > 1 else first
 
 
 def _recipe(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -122,18 +122,33 @@ def architectures(task: Task = "pose") -> dict[str, Architecture]:
     return {name: entry for name, entry in sorted(_ARCHITECTURES.items()) if entry.task == task}
 
 
-def find(name: str) -> Architecture:
+def find(name: str, bundled: Sequence[str] | None = None) -> Architecture:
     """The architecture of a name, whatever its task.
+
+    Args:
+        name: of the architecture.
+        bundled: names of weights, where the user could have named those or a file as well; the
+            sentence says so.
 
     Raises:
         BihrnetError: there is none.
     """
     if name not in _ARCHITECTURES:
-        raise BihrnetError(
-            f"no architecture {name!r}{_near(name, _ARCHITECTURES)}; "
-            f"known: {', '.join(sorted(_ARCHITECTURES))}"
-        )
+        raise _unknown(name, _ARCHITECTURES, bundled)
     return _ARCHITECTURES[name]
+
+
+def find_pose(name: str, bundled: Sequence[str] | None = None) -> Architecture:
+    """As `find`, but a network that estimates no poses is refused."""
+    if name not in _ARCHITECTURES:
+        raise _unknown(name, architectures(), bundled)
+    entry = _ARCHITECTURES[name]
+    if entry.task != "pose":
+        raise BihrnetError(
+            f"{name} classifies the images of CIFAR and estimates no poses; "
+            "python -m bihrnet.training.cifar trains it, bihrnet info counts it"
+        )
+    return entry
 
 
 def build(architecture: str, joints: int, **options: Any) -> nn.Module:
@@ -153,13 +168,16 @@ def build(architecture: str, joints: int, **options: Any) -> nn.Module:
         BihrnetError: unknown architecture or option, an option's value that does not fit, or a
             network that estimates no poses.
     """
-    entry = find(architecture)
-    if entry.task != "pose":
-        raise BihrnetError(
-            f"{architecture} classifies the images of CIFAR and estimates no poses; "
-            "python -m bihrnet.training.cifar trains it, bihrnet info counts it"
-        )
-    return entry.build(joints, **options)
+    return find_pose(architecture).build(joints, **options)
+
+
+def _unknown(name: str, known: Iterable[str], bundled: Sequence[str] | None) -> BihrnetError:
+    """The sentence, with names that are near; with all that are known only where none is."""
+    what = "architecture" if bundled is None else "architecture, bundled model or model file"
+    names = sorted((*known, *(bundled or ())))
+    near = difflib.get_close_matches(name, names, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+    return BihrnetError(f"no {what} {name!r}; {hint}")
 
 
 def _near(name: str, known: dict[str, Any]) -> str:
