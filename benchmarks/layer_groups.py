@@ -16,12 +16,12 @@ from collections import defaultdict
 import numpy as np
 
 from bihrnet.engine.counting import count_convolutions
+from bihrnet.engine.engine_model import EngineModel
 from bihrnet.engine.model_file import ModelFile
-from bihrnet.engine.session import EngineSession
-from bihrnet.export.bhr import Precision, to_bhr
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.export.bhr.export import Precision, to_bhr
+from bihrnet.model import ModelSpec
 from bihrnet.nn import build
-from bihrnet.nn.session import TorchSession
+from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import COCO
 
 RUNS = 200
@@ -48,7 +48,7 @@ def times(model: ModelFile) -> dict[str, list[float]]:
     height, width = model.spec.input_size
     crop = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     groups: dict[str, list[float]] = defaultdict(list)
-    for op, seconds in EngineSession(model, threads=1).op_times(crop, RUNS):
+    for op, seconds in EngineModel(model, threads=1).op_times(crop, RUNS):
         groups[group(op)].append(1e6 * seconds)
     return groups
 
@@ -71,7 +71,7 @@ def main() -> None:
     limits = dict(zip(("binary", "fp32", "int8"), arguments.limits, strict=True))
     height, width = map(int, arguments.size.split("x"))
     spec = ModelSpec(arguments.model, COCO, (height, width))
-    session = TorchSession(build(arguments.model, len(COCO)), spec)
+    session = TorchModel(build(arguments.model, len(COCO)), spec)
     noise = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), np.uint8)
     models = {precision: to_bhr(session, precision, noise) for precision in PRECISIONS}
     measured = {precision: times(model) for precision, model in models.items()}

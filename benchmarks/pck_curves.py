@@ -16,9 +16,9 @@ from line_chart import draw_lines
 
 from bihrnet.data import load_dataset
 from bihrnet.data.people import PeopleDataset
-from bihrnet.evaluate import predict_dataset
-from bihrnet.loading import load
-from bihrnet.metrics.pck import SEGMENT_METRICS, pck, segment_lengths
+from bihrnet.evaluation.evaluate import predict_dataset
+from bihrnet.evaluation.pck import SEGMENT_METRICS, pck, segment_lengths
+from bihrnet.zoo import load
 
 THRESHOLDS = np.arange(1, 21) / 20
 

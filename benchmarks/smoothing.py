@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bihrnet import PoseEstimator
 from bihrnet.data.synthetic.backdrop import draw_backdrop
 from bihrnet.data.synthetic.body import Build, pose_body
-from bihrnet.data.synthetic.figure import Camera, Light, bounds, frame_box, rasterise
+from bihrnet.data.synthetic.figure import Camera, Light, bounds, frame_box, rasterize
 from bihrnet.data.synthetic.outfit import Outfit
 from bihrnet.data.synthetic.paint import add_grain, lay_over
 from bihrnet.data.synthetic.poses import draw_pose
@@ -75,8 +75,8 @@ def draw_clip(seed: int, skeleton: Skeleton) -> Clip:
     for number, body in enumerate(bodies):
         mesh = dress(body, outfit)
         image = backdrop.copy()
-        lay_over(image, rasterise(mesh, camera, light, SIZE))
-        image = add_grain(rng, image, strength=16, grey=False)
+        lay_over(image, rasterize(mesh, camera, light, SIZE))
+        image = add_grain(rng, image, strength=16, gray=False)
         packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
         image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), dtype=np.uint8)
         frames.append(Frame(image, "", number, number / FPS))

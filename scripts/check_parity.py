@@ -22,14 +22,14 @@ from bihrnet import nn
 from bihrnet.crop import Crop
 from bihrnet.data import load_dataset
 from bihrnet.data.people import PeopleDataset
-from bihrnet.engine.session import EngineSession
-from bihrnet.evaluate import score_predictions
-from bihrnet.export.bhr import to_bhr
+from bihrnet.engine.engine_model import EngineModel
+from bihrnet.evaluation.evaluate import score_predictions
+from bihrnet.export.bhr.export import to_bhr
 from bihrnet.heatmap import decode_in_images
-from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
 from bihrnet.nn.checkpoint import read_checkpoint
 from bihrnet.nn.pretrained import ChannelOrder, load_hrnet_weights
-from bihrnet.nn.session import TorchSession
+from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import LSP
 
 SIZES = ("128x128", "256x192", "256x256", "384x288")
@@ -49,7 +49,7 @@ def open_model(text: str, channels: ChannelOrder) -> tuple[torch.nn.Module, Mode
 
 
 class DoubleSession:
-    """Like `TorchSession`, in float64."""
+    """Like `TorchModel`, in float64."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         self._network = copy.deepcopy(network).double()
@@ -57,8 +57,8 @@ class DoubleSession:
     @torch.inference_mode()
     def __call__(self, crops: NDArray[np.uint8]) -> Heatmaps:
         """(N, h, w, 3) uint8 RGB -> (N, K, h/4, w/4)."""
-        normalised = torch.from_numpy((crops / 255 - IMAGENET_MEAN) / IMAGENET_STD)
-        heatmaps: Heatmaps = self._network(normalised.permute(0, 3, 1, 2)).float().numpy()
+        normalized = torch.from_numpy((crops / 255 - IMAGENET_MEAN) / IMAGENET_STD)
+        heatmaps: Heatmaps = self._network(normalized.permute(0, 3, 1, 2)).float().numpy()
         return heatmaps
 
 
@@ -83,9 +83,9 @@ def agreement(maps: Heatmaps, others: Heatmaps, places: Heatmaps, other: Heatmap
 
 def row(network: torch.nn.Module, spec: ModelSpec, dataset: PeopleDataset) -> str:
     """One line of the table: a network at one input size."""
-    single = TorchSession(network, spec)
+    single = TorchModel(network, spec)
     double = DoubleSession(network)
-    engine = EngineSession(to_bhr(single), threads=1)
+    engine = EngineModel(to_bhr(single), threads=1)
     crops: list[Crop] = []
     parts: list[tuple[Heatmaps, ...]] = []
     for cut, pixels in batches(dataset, spec.input_size):

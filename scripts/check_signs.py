@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from bihrnet.data import load_dataset
 from bihrnet.data.top_down import TopDownDataset
-from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
-from bihrnet.nn.binarise import Sign
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn.checkpoint import read_checkpoint
+from bihrnet.nn.layers.binarize import Sign
 
 PEOPLE = 16
 Measures = dict[str, list[tuple[float, float, float]]]

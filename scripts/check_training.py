@@ -1,4 +1,4 @@
-"""What the optimiser knows of a run: whether every weight learned, how freely binary ones did.
+"""What the optimizer knows of a run: whether every weight learned, how freely binary ones did.
 
     python scripts/check_training.py runs/RUN/last.ckpt [...]
 
@@ -31,13 +31,13 @@ def report(path: Path) -> str:
     """
     content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     if "optimizer_states" not in content:
-        raise BihrnetError(f"{path}: keeps no optimiser; a run's last.ckpt does")
-    (optimiser,) = content["optimizer_states"]
-    if any("exp_avg_sq" not in state for state in optimiser["state"].values()):
-        raise BihrnetError(f"{path}: keeps no moments of Adam; its run has another optimiser")
+        raise BihrnetError(f"{path}: keeps no optimizer; a run's last.ckpt does")
+    (optimizer,) = content["optimizer_states"]
+    if any("exp_avg_sq" not in state for state in optimizer["state"].values()):
+        raise BihrnetError(f"{path}: keeps no moments of Adam; its run has another optimizer")
     moments = {
         number: state["exp_avg_sq"] / (1 - DECAY ** float(state["step"]))
-        for number, state in optimiser["state"].items()
+        for number, state in optimizer["state"].items()
     }
     reached = {number: bool(moment.any()) for number, moment in moments.items()}
     unreached = [moment.numel() for number, moment in moments.items() if not reached[number]]
@@ -46,8 +46,8 @@ def report(path: Path) -> str:
         f"{path.parent.name}: never reached: {len(unreached)} of {len(moments)} parameters, "
         f"{100 * sum(unreached) / total:.1f} % of all weights"
     )
-    # `build_optimiser` puts latent weights first, where a network has any.
-    numbers = optimiser["param_groups"][0]["params"]
+    # `build_optimizer` puts latent weights first, where a network has any.
+    numbers = optimizer["param_groups"][0]["params"]
     sizes = torch.cat([moments[n].flatten() for n in numbers if reached[n]]).sqrt()
     share = (sizes / (sizes + EPSILON)).median().item()
     return f"{line}; first group's share of Adam's step: {100 * share:.0f} %"

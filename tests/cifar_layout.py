@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 
 def draw_images(count: int, classes: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """(N, 32, 32, 3) noise with a square whose colour and size tell the class, and (N,) labels."""
+    """(N, 32, 32, 3) noise with a square whose color and size tell the class, and (N,) labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count)
     images = rng.integers(0, 120, (count, 32, 32, 3), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         side = 8 + label % 2 * 10
         top, left = rng.integers(0, 32 - side, 2)
-        colour = [255 * (label // 2 % 5 == tone) for tone in range(3)]
-        image[top : top + side, left : left + side] = colour
+        color = [255 * (label // 2 % 5 == tone) for tone in range(3)]
+        image[top : top + side, left : left + side] = color
         if label // 2 % 5 == 4:
             image[top : top + side, left : left + side] = (255, 255, 0)
     return images, labels

@@ -1,4 +1,4 @@
-"""People painted as coloured dots, and a model that finds exactly those dots.
+"""People painted as colored dots, and a model that finds exactly those dots.
 
 They make the way from boxes to keypoints testable to a fraction of a pixel, without a network.
 """
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.model import ModelSpec
 from bihrnet.skeleton import Skeleton
 
 SKELETON = Skeleton(
@@ -20,7 +20,7 @@ SKELETON = Skeleton(
     sigmas=(0.08, 0.07, 0.07, 0.1),
     upper_body=(0, 1, 2),
 )
-#: RGB of the joints; the background is grey.
+#: RGB of the joints; the background is gray.
 COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 BACKGROUND = 128
 
@@ -46,7 +46,7 @@ def paint(size: tuple[int, int], boxes: ArrayLike) -> NDArray[np.uint8]:
 
 
 class DotModel:
-    """A `HeatmapModel`: each joint's heatmap peaks in the middle of its colour, if it is there."""
+    """A `HeatmapModel`: each joint's heatmap peaks in the middle of its color, if it is there."""
 
     def __init__(self, input_size: tuple[int, int] = (128, 96)) -> None:
         self.spec = ModelSpec("dots@test", SKELETON, input_size, decoding="dark")

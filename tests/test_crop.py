@@ -30,7 +30,7 @@ points = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=5).m
 
 
 def hrnet_affine(center, width, rotation, output) -> np.ndarray:
-    """HRNet's `get_affine_transform`: centre, a point above it, and one at a right angle."""
+    """HRNet's `get_affine_transform`: center, a point above it, and one at a right angle."""
     angle = np.deg2rad(rotation)
     up = np.array([np.sin(angle), -np.cos(angle)]) * width / 2
     source = np.array([center, center + up, center + up + [up[1], -up[0]]], dtype=np.float32)
@@ -71,7 +71,7 @@ def test_to_image_undoes_to_input(crop: Crop, image_points: np.ndarray) -> None:
 
 
 @given(crops())
-def test_the_centre_lands_in_the_middle_and_the_width_fills_the_input(crop: Crop) -> None:
+def test_the_center_lands_in_the_middle_and_the_width_fills_the_input(crop: Crop) -> None:
     height, width = crop.output
     np.testing.assert_allclose(crop.to_input(crop.center), [width / 2, height / 2], atol=1e-6)
     ends = crop.to_image([[0, height / 2], [width, height / 2]])
@@ -80,7 +80,7 @@ def test_the_centre_lands_in_the_middle_and_the_width_fills_the_input(crop: Crop
 
 @given(crops(), points, st.integers(50, 2000))
 def test_mirroring_is_flipping_the_image_first(crop: Crop, image_points, width: int) -> None:
-    """The image's columns reversed, x -> width - 1 - x, and the centre moved with them."""
+    """The image's columns reversed, x -> width - 1 - x, and the center moved with them."""
     mirrored = Crop(crop.center, crop.size, crop.output, crop.rotation, mirror=True)
     center = (width - 1 - crop.center[0], crop.center[1])
     flipped_first = Crop(center, crop.size, crop.output, crop.rotation)
@@ -134,7 +134,7 @@ def test_crop_of_a_box_holds_the_padded_box_and_has_the_inputs_aspect(box, outpu
     assert crop.size[1] >= BOX_PADDING * height - 1e-6
 
 
-def test_augmenting_scales_about_the_centre() -> None:
+def test_augmenting_scales_about_the_center() -> None:
     crop = Crop.from_box((10, 20, 30, 40), (256, 192)).augmented(1.5, 30, mirror=True)
     assert crop.center == (25, 40)
     assert crop.size == pytest.approx((1.5 * 37.5, 1.5 * 50))

@@ -19,7 +19,7 @@ sizes = st.sampled_from([(64, 48), (96, 72), (32, 32)])
 
 
 def gaussians(centers: np.ndarray, size: tuple[int, int] = SIZE, sigma: float = 2) -> np.ndarray:
-    """Unrounded, uncut Gaussians: (1, K, height, width), centres in heatmap pixels."""
+    """Unrounded, uncut Gaussians: (1, K, height, width), centers in heatmap pixels."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     x, y = centers[:, 0, None, None], centers[:, 1, None, None]
     squared = (columns - x) ** 2 + (rows - y) ** 2
@@ -115,7 +115,7 @@ def test_dark_blurs_noise_away_by_the_gaussians_own_width(sigma: float) -> None:
 
 
 @pytest.mark.parametrize("missing", [np.nan, np.inf, -1e30, 1e30])
-def test_coordinates_of_unlabelled_joints_do_not_matter(missing: float) -> None:
+def test_coordinates_of_unlabeled_joints_do_not_matter(missing: float) -> None:
     keypoints = np.array([(50, 60), (missing, missing)])
     maps, weights = encode(keypoints, [1, 0], SIZE, 2)
     assert weights.tolist() == [1, 0]
@@ -124,14 +124,14 @@ def test_coordinates_of_unlabelled_joints_do_not_matter(missing: float) -> None:
 
 
 @pytest.mark.parametrize("far", [-1e30, 1e30, 1e9])
-def test_a_labelled_joint_far_outside_has_weight_zero(far: float) -> None:
+def test_a_labeled_joint_far_outside_has_weight_zero(far: float) -> None:
     maps, weights = encode([(far, 10)], [1], SIZE, 2)
     assert weights.tolist() == [0]
     assert not maps.any()
 
 
 def test_a_joint_just_outside_still_shows_its_slope() -> None:
-    maps, weights = encode([(-10, 100)], [1], SIZE, 2)  # centre: int(-2.5 + 0.5) = -2
+    maps, weights = encode([(-10, 100)], [1], SIZE, 2)  # center: int(-2.5 + 0.5) = -2
     assert weights.tolist() == [1]
     assert maps[0, 25, 0] == pytest.approx(math.exp(-4 / 8))
     assert encode([(-26, 100)], [1], SIZE, 2)[1].tolist() == [1]

@@ -32,7 +32,7 @@ def picture(height: int = 60, width: int = 90) -> NDArray[np.uint8]:
 
 
 def encoded(image: NDArray[np.generic], suffix: str) -> bytes:
-    """As OpenCV stores it; BGR(A) or grey."""
+    """As OpenCV stores it; BGR(A) or gray."""
     return cv2.imencode(suffix, image)[1].tobytes()
 
 
@@ -55,7 +55,7 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_formats_keep_place_and_colour(tmp_path: Path, suffix: str) -> None:
+def test_formats_keep_place_and_color(tmp_path: Path, suffix: str) -> None:
     write_image(tmp_path / f"x{suffix}", picture())
     found = read_image(tmp_path / f"x{suffix}")
     assert found.shape == (60, 90, 3)
@@ -90,7 +90,7 @@ def test_truncated_files_are_refused(
 
 @pytest.mark.parametrize("missing", [1, 2, 200])
 def test_jpeg_without_its_end_is_refused(tmp_path: Path, missing: int) -> None:
-    """OpenCV itself, given the path, returns such pictures with a grey lower part."""
+    """OpenCV itself, given the path, returns such pictures with a gray lower part."""
     path = tmp_path / "cut.jpg"
     path.write_bytes(encoded(picture(400, 600), ".jpg")[:-missing])
     with pytest.raises(BihrnetError, match="truncated"):
@@ -183,14 +183,14 @@ def test_damage_gives_an_image_or_a_sentence(
     assert image.dtype == np.uint8
 
 
-def test_grey_and_16_bit(tmp_path: Path) -> None:
-    grey = picture()[..., 1]
-    (tmp_path / "grey.png").write_bytes(encoded(grey, ".png"))
-    (tmp_path / "grey.jpg").write_bytes(encoded(grey, ".jpg"))
+def test_gray_and_16_bit(tmp_path: Path) -> None:
+    gray = picture()[..., 1]
+    (tmp_path / "gray.png").write_bytes(encoded(gray, ".png"))
+    (tmp_path / "gray.jpg").write_bytes(encoded(gray, ".jpg"))
     deep = picture()[..., ::-1].astype(np.uint16) * 257
     (tmp_path / "deep.png").write_bytes(encoded(deep, ".png"))
-    np.testing.assert_array_equal(read_image(tmp_path / "grey.png"), np.dstack([grey] * 3))
-    assert read_image(tmp_path / "grey.jpg").shape == (60, 90, 3)
+    np.testing.assert_array_equal(read_image(tmp_path / "gray.png"), np.dstack([gray] * 3))
+    assert read_image(tmp_path / "gray.jpg").shape == (60, 90, 3)
     np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), picture())
 
 
@@ -219,7 +219,7 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
 
 
 def test_a_bitmap_s_unused_fourth_byte_hides_nothing(tmp_path: Path) -> None:
-    """32 bits with colour masks and no alpha, as clipboards store pictures."""
+    """32 bits with color masks and no alpha, as clipboards store pictures."""
     masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
     header = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
     pixels = bytes([10, 20, 30, 0] * 2)

@@ -13,9 +13,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "bihrnet"
 
 FLOORS = {
-    0: "errors files skeleton crop heatmap oks pose images heatmap_model",
-    1: "engine nn data metrics",
-    2: "loading estimate evaluate training export benchmark",
+    0: "errors files skeleton crop heatmap oks pose images model",
+    1: "engine nn data",
+    2: "zoo estimate evaluation training export bench",
     3: "cli",
 }
 FLOOR = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
@@ -26,10 +26,10 @@ DOORS = {"bihrnet", "bihrnet.__main__"}
 #: Parts that may need torch; data does in one module only. No other module imports torch or these,
 #: not even inside a function.
 TORCH_MODULES = ("torch", "lightning", "bihrnet.nn", "bihrnet.training", "bihrnet.data.top_down")
-MAY_NEED_TORCH = (*TORCH_MODULES[2:], "bihrnet.export", "bihrnet.benchmark")
+MAY_NEED_TORCH = (*TORCH_MODULES[2:], "bihrnet.export", "bihrnet.bench")
 
 #: The one exception: opening a checkpoint needs nn, inside a function.
-EXCEPTION = ("bihrnet.loading", "bihrnet.nn")
+EXCEPTION = ("bihrnet.zoo", "bihrnet.nn")
 
 
 def modules() -> dict[str, ast.Module]:

@@ -109,7 +109,7 @@ def test_own_skeleton_from_yaml_by_joint_names(tmp_path) -> None:
         ("[1, 2", "while parsing"),
         ("just text", "exactly the fields"),
         (HAND_YAML.replace("sigmas: [0.03, 0.03, 0.04, 0.05]", ""), "exactly the fields"),
-        (HAND_YAML + "colour: red\n", "exactly the fields"),
+        (HAND_YAML + "color: red\n", "exactly the fields"),
         (HAND_YAML.replace("[wrist, 1]", "[wrist, tail]"), "tail"),
         (HAND_YAML.replace("0.05]", "big]"), "could not convert"),
         (HAND_YAML.replace("[[left_thumb, right_thumb]]", "7"), "cannot be read"),

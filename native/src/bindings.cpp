@@ -87,7 +87,7 @@ std::vector<double> measure(Engine& engine, const Pixels<3>& image, int runs) {
 }  // namespace
 
 NB_MODULE(_native, m) {
-  m.doc() = "The C++ half of the engine. Use bihrnet.engine.session.EngineSession.";
+  m.doc() = "The C++ half of the engine. Use bihrnet.engine.engine_model.EngineModel.";
   m.attr("LANES") = kLanes;
   m.attr("MAX_THREADS") = kMaxThreads;
   m.def("usable_isas", &usable_isas, "Instruction sets that can run here, the best first.");

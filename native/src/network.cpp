@@ -58,7 +58,7 @@ int Network::tensor(ElementType type, int height, int width, int channels, float
               within(channels, 1, kMaxChannels) &&
               std::int64_t(height) * width * channels <= kMaxElements,
           "a tensor is out of range");
-  require(inverse_scale > 0 && within(zero_point, 0, 255), "a quantisation is out of range");
+  require(inverse_scale > 0 && within(zero_point, 0, 255), "a quantization is out of range");
   tensors_.push_back({type, height, width, channels, inverse_scale, zero_point});
   return int(tensors_.size()) - 1;
 }

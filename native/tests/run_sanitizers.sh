@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the engine with address and undefined-behaviour sanitizers and tests all kernels that run
+# Builds the engine with address and undefined-behavior sanitizers and tests all kernels that run
 # on this machine. With PYTHON set, the module is built too and the engine's tests run on it; that
 # Python needs nanobind besides what `make test` installs.
 # usage: [PYTHON=.venv/bin/python] run_sanitizers.sh BUILD_FOLDER [CASES]

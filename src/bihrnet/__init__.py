@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bihrnet.errors import BihrnetError
     from bihrnet.estimate.estimator import PoseEstimator
-    from bihrnet.loading import list_models, load
+    from bihrnet.zoo import list_models, load
 
 __version__ = "0.1.0"
 __all__ = ["BihrnetError", "PoseEstimator", "__version__", "list_models", "load"]
@@ -20,8 +20,8 @@ __all__ = ["BihrnetError", "PoseEstimator", "__version__", "list_models", "load"
 _HOMES = {
     "BihrnetError": "bihrnet.errors",
     "PoseEstimator": "bihrnet.estimate.estimator",
-    "list_models": "bihrnet.loading",
-    "load": "bihrnet.loading",
+    "list_models": "bihrnet.zoo",
+    "load": "bihrnet.zoo",
 }
 
 

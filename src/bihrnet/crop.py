@@ -1,6 +1,6 @@
 """Box <-> crop affine: the only place with coordinate conventions.
 
-Points are (x, y) with pixel centres at integers. A crop maps its centre to (width / 2, height / 2)
+Points are (x, y) with pixel centers at integers. A crop maps its center to (width / 2, height / 2)
 of the network input, as HRNet's `get_affine_transform` does, so a point at input (x, y) lies at
 (x / stride, y / stride) of the heatmap: one affine serves input and heatmap alike.
 Sizes of arrays are written height x width, as in the papers; points and boxes are x before y.
@@ -31,7 +31,7 @@ class Crop:
             `grow_to_aspect` makes the height agree.
         output: (height, width) of the network input in pixels.
         rotation: degrees; positive turns the image content counter-clockwise.
-        mirror: flip about the vertical axis through the centre, before the rotation. The centre
+        mirror: flip about the vertical axis through the center, before the rotation. The center
             stays at the middle, as in HRNet's training code.
     """
 
@@ -43,7 +43,7 @@ class Crop:
 
     def __post_init__(self) -> None:
         if not np.isfinite([*self.center, *self.size, self.rotation]).all() or min(self.size) <= 0:
-            raise BihrnetError(f"no crop has centre {self.center} and size {self.size}")
+            raise BihrnetError(f"no crop has center {self.center} and size {self.size}")
 
     @classmethod
     def from_box(
@@ -70,7 +70,7 @@ class Crop:
         )
 
     def augmented(self, scale: float, rotation: float, mirror: bool) -> Crop:
-        """The same crop, scaled about its centre, rotated (degrees) and mirrored."""
+        """The same crop, scaled about its center, rotated (degrees) and mirrored."""
         return replace(
             self,
             size=(self.size[0] * scale, self.size[1] * scale),

@@ -27,24 +27,24 @@ def encode(
     sigma: float,
     stride: int = 4,
 ) -> tuple[FloatArray, FloatArray]:
-    """Draw one Gaussian per joint: peak 1, centre rounded to a pixel, cut off at 3 sigma.
+    """Draw one Gaussian per joint: peak 1, center rounded to a pixel, cut off at 3 sigma.
 
     Args:
         keypoints: (K, 2) x, y in input pixels.
-        visible: (K,) above 0 where the joint is labelled.
+        visible: (K,) above 0 where the joint is labeled.
         size: (height, width) of the heatmaps.
         sigma: standard deviation in heatmap pixels (2 at 256x192 and 256x256, 3 at 384x288).
         stride: input pixels per heatmap pixel.
 
     Returns:
-        heatmaps (K, height, width) in 0..1 and weights (K,): 0 where the joint is unlabelled or
+        heatmaps (K, height, width) in 0..1 and weights (K,): 0 where the joint is unlabeled or
         its whole Gaussian lies outside, else 1. Heatmaps of weight 0 are all zero.
     """
     points = np.asarray(keypoints, dtype=np.float64).reshape(-1, 2)
-    labelled = np.asarray(visible, dtype=np.float64).reshape(-1) > 0
+    labeled = np.asarray(visible, dtype=np.float64).reshape(-1) > 0
     height, width = size
-    # NaN or far-away coordinates of unlabelled joints must not reach the integer cast.
-    centers = np.where(labelled[:, None], np.clip(points / stride, -1e6, 1e6), -1e6)
+    # NaN or far-away coordinates of unlabeled joints must not reach the integer cast.
+    centers = np.where(labeled[:, None], np.clip(points / stride, -1e6, 1e6), -1e6)
     centers = np.trunc(centers + 0.5)  # HRNet's int(): towards zero
     radius = np.trunc(3 * sigma)
     inside = (
@@ -52,7 +52,7 @@ def encode(
         & (centers[:, 1] - radius < height)
         & (centers + radius >= 0).all(axis=1)
     )
-    weights = (labelled & inside).astype(np.float32)
+    weights = (labeled & inside).astype(np.float32)
 
     def profile(center: NDArray[np.float64], length: int) -> NDArray[np.float64]:
         distance = np.arange(length)[None] - center[:, None]
@@ -69,7 +69,7 @@ def decode(
 
     Args:
         heatmaps: (N, K, height, width).
-        method: "quarter" moves a quarter pixel towards the higher neighbour on each axis (HRNet's
+        method: "quarter" moves a quarter pixel towards the higher neighbor on each axis (HRNet's
             rule: only where both axes are inside the border); "dark" takes one Newton step on the
             logarithm of the blurred map (Zhang et al. 2020, equations 4 to 9).
         sigma: of the Gaussians that the heatmaps were trained on; "dark" blurs by as much.

@@ -36,8 +36,8 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 def read_image(path: str | Path, *, upright: bool = True) -> NDArray[np.uint8]:
     """Read a JPEG, PNG, WebP, BMP or TIFF file.
 
-    Grey pictures become three equal channels, 16-bit ones are scaled to 8 bits. Transparent
-    pixels, whose colour is undefined, are shown on white (such pictures are not rotated by EXIF).
+    Gray pictures become three equal channels, 16-bit ones are scaled to 8 bits. Transparent
+    pixels, whose color is undefined, are shown on white (such pictures are not rotated by EXIF).
     The size is checked in the header, before any pixel is decoded.
 
     Args:
@@ -65,7 +65,7 @@ def read_image(path: str | Path, *, upright: bool = True) -> NDArray[np.uint8]:
         unchanged = _decode(data, cv2.IMREAD_UNCHANGED)
         if unchanged is not None and unchanged.ndim == 3 and unchanged.shape[2] == 4:
             return as_rgb(cv2.cvtColor(unchanged, cv2.COLOR_BGRA2RGBA))
-    # From memory: given a path, OpenCV fills the missing part of a truncated JPEG with grey.
+    # From memory: given a path, OpenCV fills the missing part of a truncated JPEG with gray.
     as_stored = 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
     image = _decode(data, cv2.IMREAD_COLOR | as_stored)
     if image is None:
@@ -149,7 +149,7 @@ def _read_bytes(path: Path) -> bytes:
 
 
 def _decode(data: bytes, flags: int) -> NDArray[Any] | None:
-    """Decoded BGR(A) or grey image; None where OpenCV cannot."""
+    """Decoded BGR(A) or gray image; None where OpenCV cannot."""
     if data.startswith(_PNG) and not _png_is_whole(data):
         return None
     with quiet_opencv():

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bihrnet.cli.evaluate import evaluate
 from bihrnet.data import PeopleDataset, Person
 from bihrnet.errors import BihrnetError
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.model import ModelSpec
 from bihrnet.skeleton import CROWDPOSE, LSP
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -54,7 +54,7 @@ def loaded(monkeypatch) -> dict[str, object]:
         return Model()
 
     monkeypatch.setattr("bihrnet.data.load_dataset", load_dataset)
-    monkeypatch.setattr("bihrnet.loading.load", load)
+    monkeypatch.setattr("bihrnet.zoo.load", load)
     return asked
 
 

@@ -71,7 +71,7 @@ def test_half_precision_weights_stay_half(folder, tmp_path):
     run(folder / "small.ckpt", tmp_path / "small.bhr")
     constants = read_model(tmp_path / "small.bhr").constants.values()
     weights = {array.dtype for array in constants if array.ndim == 4}
-    # The stem's are divided by the standard deviation of the colours.
+    # The stem's are divided by the standard deviation of the colors.
     assert weights == {np.dtype(np.float16), np.dtype(np.float32)}
 
 

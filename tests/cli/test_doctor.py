@@ -14,7 +14,7 @@ from bihrnet.cli import doctor
 from bihrnet.cli.app import app
 from bihrnet.engine.model_file import read_model, write_model
 from bihrnet.errors import BihrnetError
-from bihrnet.loading import find_model
+from bihrnet.zoo import find_model
 
 
 def run(*arguments: str, exit_code: int = 0) -> str:

@@ -12,11 +12,11 @@ from typer.testing import CliRunner
 
 from bihrnet.cli.app import app
 from bihrnet.errors import BihrnetError
-from bihrnet.loading import find_model
 from bihrnet.nn import build
-from bihrnet.nn.binary import use_real_weights
 from bihrnet.nn.checkpoint import save_slim_checkpoint
+from bihrnet.nn.layers.binary import use_real_weights
 from bihrnet.skeleton import LSP
+from bihrnet.zoo import find_model
 
 
 def report(*arguments: str) -> dict[str, object]:
@@ -83,7 +83,7 @@ def test_a_first_stage_counts_its_weights_as_real(tmp_path: Path) -> None:
         "options": {},
         "skeleton": LSP.to_dict(),
         "input_size": [64, 96],
-        "recipe": {"binarisation": {"weights": "real"}},
+        "recipe": {"binarization": {"weights": "real"}},
         "metrics": {},
     }
     save_slim_checkpoint(path, module, metadata)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bihrnet.cli.app import app
 from bihrnet.engine.model_file import write_model
 from bihrnet.errors import BihrnetError
-from bihrnet.export.bhr import to_bhr
+from bihrnet.export.bhr.export import to_bhr
 from bihrnet.nn import build
 from bihrnet.nn.checkpoint import Checkpoint, open_checkpoint, save_slim_checkpoint
 from bihrnet.skeleton import LSP

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bihrnet import loading
+from bihrnet import zoo
 from bihrnet.cli.app import app
-from bihrnet.loading import ModelCard
+from bihrnet.zoo import ModelCard
 
 
 def models() -> str:
@@ -28,7 +28,7 @@ def test_models_with_their_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "metrics": {"PCKh@0.5": 43.21, "PCK@0.2": 40.0},
     }
     cards = [ModelCard("a@one", default=True, **shared), ModelCard("b@two", **shared)]
-    monkeypatch.setattr(loading, "model_cards", lambda: cards)
+    monkeypatch.setattr(zoo, "model_cards", lambda: cards)
     assert models().splitlines() == [
         "a@one  (default)",
         "  lsp-14, 128x128, 2.3 MB, CC0",
@@ -40,10 +40,10 @@ def test_models_with_their_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_no_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "model_cards", list)
+    monkeypatch.setattr(zoo, "model_cards", list)
     assert "no weights are bundled" in models()
 
 
 def test_the_models_of_this_installation() -> None:
-    for name in loading.list_models():
+    for name in zoo.list_models():
         assert name in models()

@@ -290,7 +290,7 @@ def test_threads_reach_the_model(bihrnet, monkeypatch) -> None:
 
 
 def test_a_missing_model_is_one_sentence(bihrnet, monkeypatch) -> None:
-    from bihrnet.loading import load
+    from bihrnet.zoo import load
 
     monkeypatch.setattr(estimator, "load", load)
     person("a.png")

@@ -40,11 +40,11 @@ def invoke(*arguments: str) -> int:
 def test_options_and_overrides_reach_the_run(call):
     arguments = "--data d --out o --resume --devices 2 --nodes 3 --workers 0"
     switches = ("--compile", "--tensorboard")
-    overrides = ("optimiser.lr=3e-3", "epochs=2", "name=mine")
+    overrides = ("optimizer.lr=3e-3", "epochs=2", "name=mine")
     code = invoke(PLAIN, *arguments.split(), *switches, *overrides)
     assert code == 0
     assert call.recipe.model_name == "hrnet-w32@mine"
-    assert (call.recipe.optimiser.lr, call.recipe.epochs) == (0.003, 2)
+    assert (call.recipe.optimizer.lr, call.recipe.epochs) == (0.003, 2)
     assert call.data == Path("d")
     assert call.options == {
         "out": Path("o"),

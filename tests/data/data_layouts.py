@@ -14,7 +14,7 @@ from bihrnet.skeleton import COCO
 
 
 def coco_content() -> dict[str, Any]:
-    """Two images of 80x100 with two people, a crowd, and a person without labelled joints."""
+    """Two images of 80x100 with two people, a crowd, and a person without labeled joints."""
     keypoints = [value for joint in range(17) for value in (20 + joint, 30 + joint, 2)]
     keypoints[3:6] = [0, 0, 0]
     person = {"image_id": 7, "category_id": 1, "bbox": [10, 20, 40, 50], "area": 900.5}
@@ -50,7 +50,7 @@ def write_coco(root: Path, content: Any = None) -> Path:
 
 
 def mpii_entry(image: str = "a.jpg", **change: Any) -> dict[str, Any]:
-    """One person of HRNet's JSON; joint 9 is unlabelled."""
+    """One person of HRNet's JSON; joint 9 is unlabeled."""
     joints = [[100.0 + joint, 200.0 + joint] for joint in range(16)]
     joints[9] = [-1.0, -1.0]
     return {

@@ -125,7 +125,7 @@ def test_detections_replace_ground_truth(tmp_path):
         (lambda c: c["annotations"][0].update(bbox="all"), r"annotations\[0\].bbox: "),
         (lambda c: c["annotations"][0].update(area=-1), r"annotations\[0\].area: "),
         (lambda c: c.pop("images"), "images: Field required"),
-        (lambda c: c["annotations"].clear(), "holds no person with a box and a labelled joint"),
+        (lambda c: c["annotations"].clear(), "holds no person with a box and a labeled joint"),
         (
             lambda c: c["images"][1].update(file_name="gone.jpg"),
             "1 of the 2 images that .* names are missing, first 'gone.jpg'",
@@ -157,7 +157,7 @@ def test_missing_image_folder_tells_where_it_is_expected(tmp_path):
 def test_sample_photographs(shared_data):
     folder = shared_data / "samples" / "coco"
     dataset = load_dataset("coco", folder / "test_coco.json")
-    assert len(dataset) == 12  # of 14 annotations two have no labelled joint
+    assert len(dataset) == 12  # of 14 annotations two have no labeled joint
     assert len({person.image for person in dataset.people}) == 4
     assert dataset.skeleton is COCO
     detected = load_dataset(

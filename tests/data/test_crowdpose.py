@@ -28,7 +28,7 @@ def test_layout(tmp_path, folder):
 def test_sample_photographs(shared_data):
     folder = shared_data / "samples" / "crowdpose"
     path = folder / "test_crowdpose.json"
-    assert len(load_dataset("crowdpose", path)) == 4  # of 5 one has no labelled joint
+    assert len(load_dataset("crowdpose", path)) == 4  # of 5 one has no labeled joint
     detected = load_dataset("crowdpose", path, boxes=folder / "test_crowdpose_det_AP_40.json")
     assert len(detected) == 6
     assert len({person.image for person in detected.people}) == 2

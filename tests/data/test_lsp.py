@@ -26,11 +26,11 @@ def lsp(tmp_path_factory):
 def lspet(tmp_path):
     """Images 1, 2, 3 and 9500 have labels; 3 only of one joint."""
     joints = np.zeros((14, 3, 10_000))
-    for number, labelled in ((1, 14), (2, 9), (3, 1), (9500, 14)):
-        joints[:labelled, 0, number - 1] = 10 + np.arange(labelled)
-        joints[:labelled, 1, number - 1] = 50 - 2 * np.arange(labelled)
-        joints[:labelled, 2, number - 1] = 1
-    joints[13, :2, 1] = 500, 500  # unlabelled: must not widen the box
+    for number, labeled in ((1, 14), (2, 9), (3, 1), (9500, 14)):
+        joints[:labeled, 0, number - 1] = 10 + np.arange(labeled)
+        joints[:labeled, 1, number - 1] = 50 - 2 * np.arange(labeled)
+        joints[:labeled, 2, number - 1] = 1
+    joints[13, :2, 1] = 500, 500  # unlabeled: must not widen the box
     scipy.io.savemat(tmp_path / "joints.mat", {"joints": joints})
     write_images(tmp_path / "images", [f"im{number:05d}.jpg" for number in (1, 2, 9500)], (60, 40))
     return tmp_path
@@ -43,7 +43,7 @@ def test_lsp_halves_and_whole_images(lsp):
     person = test.people[0]
     assert person.image.name == "im1001.jpg"
     assert (person.center, person.size, person.image_size) == ((10, 15), (20, 30), (30, 20))
-    assert person.visible.all()  # occluded joints are labelled
+    assert person.visible.all()  # occluded joints are labeled
     assert person.keypoints[3].tolist() == [3, 1000]
 
 
@@ -52,7 +52,7 @@ def test_lspet_without_a_split(lspet):
     assert [person.image_id for person in train.people] == [1, 2]
     assert [person.image.name for person in val.people] == ["im09500.jpg"]
     second = train.people[1]
-    np.testing.assert_allclose(second.box, [10, 34, 8, 16])  # of the labelled joints
+    np.testing.assert_allclose(second.box, [10, 34, 8, 16])  # of the labeled joints
     assert second.size == (10, 20)
     assert second.visible.tolist() == [1] * 9 + [0] * 5
     assert second.keypoints[13].tolist() == [0, 0]
@@ -70,7 +70,7 @@ def test_lspet_with_a_split(lspet):
     [
         ('{"train": []}', "has no split 'val', only"),
         ('{"val": ["im00002.jpg", "im2.jpg"]}', r"val\[1\]: 'im2.jpg' is no image of LSPET"),
-        ('{"val": ["im00004.jpg"]}', "split 'val' has no image with labelled joints"),
+        ('{"val": ["im00004.jpg"]}', "split 'val' has no image with labeled joints"),
         ("{", "split.json: Invalid JSON"),
     ],
 )
@@ -108,6 +108,6 @@ def test_real_photographs(shared_data):
     assert (len(train), len(val)) == (7537, 1000)
     for person in val.people[:20]:
         height, width = person.read_image().shape[:2]
-        labelled = person.keypoints[person.visible > 0]
-        assert (labelled >= -10).all()  # crowd workers also click beside the picture
-        assert (labelled <= (width + 10, height + 10)).all()
+        labeled = person.keypoints[person.visible > 0]
+        assert (labeled >= -10).all()  # crowd workers also click beside the picture
+        assert (labeled <= (width + 10, height + 10)).all()

@@ -15,7 +15,7 @@ from bihrnet.data import load_dataset
 from bihrnet.errors import BihrnetError
 
 
-def test_json_counts_from_one_and_lowers_the_centre(tmp_path):
+def test_json_counts_from_one_and_lowers_the_center(tmp_path):
     dataset = load_dataset(
         "mpii", write_mpii_json(tmp_path, [mpii_entry(), mpii_entry("b.jpg"), mpii_entry()])
     )
@@ -54,7 +54,7 @@ def test_head_sizes_of_other_people(tmp_path):
         load_dataset("mpii", root)
 
 
-def test_mat_takes_labelled_people_of_training_images(tmp_path):
+def test_mat_takes_labeled_people_of_training_images(tmp_path):
     root = write_mpii_mat(
         tmp_path,
         ("a.jpg", mpii_rect(), mpii_rect(annopoints=[]), mpii_rect(objpos=[])),

@@ -31,7 +31,7 @@ def test_from_box_pads_and_crop_grows():
 
 
 @pytest.mark.parametrize("annotated", [None, (20, 30), (30, 20)])
-def test_the_annotated_size_tells_how_an_image_was_labelled(tmp_path, annotated):
+def test_the_annotated_size_tells_how_an_image_was_labeled(tmp_path, annotated):
     """Data sets label stored pixels, browsers show them as EXIF turns them."""
     stored = np.zeros((20, 30, 3), np.uint8)
     stored[:, :15] = 200

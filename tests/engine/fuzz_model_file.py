@@ -71,12 +71,12 @@ def attempt(octets: bytes) -> str:
 
 def run(model: Any) -> None:
     """Let the engine plan and run what has passed the reader."""
-    from bihrnet.engine.session import EngineSession
+    from bihrnet.engine.engine_model import EngineModel
 
     sizes = infer_sizes(model.graph, model.constants, model.spec.input_size)
     tensors = {tensor.name: tensor for tensor in model.graph.tensors}
     if sum(tensor_bytes(tensors[name], size) for name, size in sizes.items()) < MAX_RUN_BYTES:
-        EngineSession(model, threads=1)(np.zeros((1, *model.spec.input_size, 3), np.uint8))
+        EngineModel(model, threads=1)(np.zeros((1, *model.spec.input_size, 3), np.uint8))
 
 
 def flip(octets: bytes, source: random.Random) -> bytes:

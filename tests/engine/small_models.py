@@ -17,7 +17,7 @@ from bihrnet.engine.graph import (
     MeanStep,
     MultiplyStep,
     PreluStep,
-    QuantiseStep,
+    QuantizeStep,
     ReluStep,
     ScaleStep,
     ShiftStep,
@@ -28,7 +28,7 @@ from bihrnet.engine.graph import (
 )
 from bihrnet.engine.model_file import ModelFile
 from bihrnet.engine.packing import pack_bits, pack_ternary
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.model import ModelSpec
 from bihrnet.skeleton import LSP
 
 SIZE = (16, 24)
@@ -74,7 +74,7 @@ def every_op(seed: int = 0) -> ModelFile:
     constants["threshold.one"] = floats(4)
     steps = (PreluStep("slope"), StoreStep("x"), SignStep("x.bits", "threshold"), MeanStep("mean"))
     convolve(Conv, "stem", "image", 2, (1, 1), steps, offset="offset")
-    steps = (ReluStep(), QuantiseStep("fine"))
+    steps = (ReluStep(), QuantizeStep("fine"))
     convolve(ConvInt8, "stem8", "image", 2, (1, 1), steps, offset="offset8")
     steps = (
         SignStep("one.bits", "threshold.one"),

@@ -12,7 +12,7 @@ from small_models import SIZE, every_op
 
 from bihrnet.engine.graph import Conv, ConvBinary, ConvInt8, ConvTernary, Tensor
 from bihrnet.engine.packing import pack_bits, pack_ternary
-from bihrnet.engine.reference import ReferenceSession, max_pool, quantise, raw_sums, run_graph
+from bihrnet.engine.reference import ReferenceModel, max_pool, quantize, raw_sums, run_graph
 
 FIELDS = {"name": "x", "input": "x", "weight": "w", "mul": "m", "add": "a", "steps": ()}
 
@@ -139,11 +139,11 @@ def test_known_binary_convolution():
     steps=st.floats(0.015625, 1000, width=32),
     zero_point=st.integers(0, 255),
 )
-def test_quantisation(value, steps, zero_point):
+def test_quantization(value, steps, zero_point):
     tensor = Tensor("x", "u8", 1, inverse_scale=steps, zero_point=zero_point)
     product = float(np.float32(value) * np.float32(steps))
     expected = min(max(round(product) + zero_point, 0), 255)  # Python rounds halves to even
-    assert quantise(np.float32([value]), tensor).tolist() == [expected]
+    assert quantize(np.float32([value]), tensor).tolist() == [expected]
 
 
 def test_steps_of_the_small_model():
@@ -189,7 +189,7 @@ def test_steps_of_the_small_model():
 def test_the_session_is_a_heatmap_model_and_says_that_it_is_slow():
     model = every_op()
     with pytest.warns(UserWarning, match="NumPy reference"):
-        session = ReferenceSession(model)
+        session = ReferenceModel(model)
     images = np.random.default_rng(1).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8)
     heatmaps = session(images)
     assert heatmaps.shape == (2, 14, 4, 6)

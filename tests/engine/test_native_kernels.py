@@ -18,7 +18,7 @@ from bihrnet.engine.graph import (
     MeanStep,
     MultiplyStep,
     PreluStep,
-    QuantiseStep,
+    QuantizeStep,
     ReluStep,
     ScaleStep,
     ShiftStep,
@@ -128,7 +128,7 @@ def test_int8_sums_are_exact(isa, case, zero_point):
     rng = np.random.default_rng(case["seed"])
     inputs, outputs = case["inputs"], case["outputs"]
     constants = {}
-    start = stem(rng, constants, inputs, QuantiseStep("bytes"))
+    start = stem(rng, constants, inputs, QuantizeStep("bytes"))
     weight = rng.integers(-127, 128, (outputs, *case["kernel"], inputs))
     weight[0] = 127  # with activations of 255, where 16-bit arithmetic would saturate
     constants["w"] = weight.astype(np.int8)
@@ -187,7 +187,7 @@ def test_ternary_sums_are_exact(isa, bytes_in, case, density, zero_point, thread
     rng = np.random.default_rng(case["seed"])
     inputs, outputs = case["inputs"], case["outputs"]
     constants = {}
-    start = stem(rng, constants, inputs, QuantiseStep("x") if bytes_in else StoreStep("x"))
+    start = stem(rng, constants, inputs, QuantizeStep("x") if bytes_in else StoreStep("x"))
     weight = rng.choice([-1, 1], (outputs, *case["kernel"], inputs))
     weight[0] = 1  # with bytes of 255 and a zero point of 0, the largest sum that there can be
     weight[1:] *= rng.random(weight[1:].shape) < density
@@ -325,7 +325,7 @@ def test_steps_over_slices(isa, channels, size, upsample, threads, seed):
             AddStep("small", first, upsample),
             StoreStep("sum", first),
             ReluStep(),
-            QuantiseStep("bytes", first),
+            QuantizeStep("bytes", first),
         )
         conv = Conv(f"conv{number}", "gated", f"w{number}", *mul_add, 1, (0, 0), steps)
         ops.append(conv)

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from bihrnet.engine import _native
-from bihrnet.engine.session import EngineSession
-from bihrnet.export.bhr import to_bhr
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.engine.engine_model import EngineModel
+from bihrnet.export.bhr.export import to_bhr
+from bihrnet.model import ModelSpec
 from bihrnet.nn import build
-from bihrnet.nn.bulat import BinaryLayers
-from bihrnet.nn.hourglass import StackedHourglass
-from bihrnet.nn.lbrn import lbrn_s
-from bihrnet.nn.session import TorchSession
+from bihrnet.nn.models.binary_hourglass import BinaryLayers
+from bihrnet.nn.models.hourglass import StackedHourglass
+from bihrnet.nn.models.lbrn import lbrn_s
+from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import COCO
 
 SIZE = (64, 96)
@@ -47,7 +47,7 @@ def network(architecture):
             torch.nn.init.normal_(layer.bias, std=0.2)
     with torch.no_grad():
         module(torch.from_numpy(crops(4)).permute(0, 3, 1, 2).float() / 64 - 2)
-    return TorchSession(module.eval(), ModelSpec(architecture, COCO, SIZE))
+    return TorchModel(module.eval(), ModelSpec(architecture, COCO, SIZE))
 
 
 @cache
@@ -65,7 +65,7 @@ def share_off(found, wanted):
 def test_networks_without_signs(architecture, isa):
     session = network(architecture)
     images = crops(2)
-    heatmaps = EngineSession(exported(architecture), isa=isa, threads=2)(images)
+    heatmaps = EngineModel(exported(architecture), isa=isa, threads=2)(images)
     assert share_off(heatmaps, session(images)) == 0
 
 
@@ -77,7 +77,7 @@ def test_networks_without_signs(architecture, isa):
 def test_binary_networks(architecture, isa):
     session = network(architecture)
     images = crops(2)
-    heatmaps = EngineSession(exported(architecture), isa=isa, threads=2)(images)
+    heatmaps = EngineModel(exported(architecture), isa=isa, threads=2)(images)
     assert share_off(heatmaps, session(images)) < 0.05
 
 
@@ -87,7 +87,7 @@ def test_int8_is_the_same_on_every_instruction_set(architecture):
     session = network(architecture)
     model = to_bhr(session, "int8", crops(4))
     images = crops(2)
-    first, *others = (EngineSession(model, isa=isa)(images) for isa in FAST)
+    first, *others = (EngineModel(model, isa=isa)(images) for isa in FAST)
     for other in others:
         assert share_off(other, first) < 0.05
 
@@ -96,5 +96,5 @@ def test_int8_is_the_same_on_every_instruction_set(architecture):
 def test_int8_of_networks_without_signs_is_close_to_torch(architecture):
     session = network(architecture)
     images = crops(2)
-    heatmaps = EngineSession(to_bhr(session, "int8", crops(4)))(images)
+    heatmaps = EngineModel(to_bhr(session, "int8", crops(4)))(images)
     assert np.corrcoef(heatmaps.ravel(), session(images).ravel())[0, 1] > 0.98

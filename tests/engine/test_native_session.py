@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bihrnet.engine import _native, session
+from bihrnet.engine.engine_model import EngineModel
 from bihrnet.engine.golden import Golden
 from bihrnet.engine.graph import (
     AddStep,
@@ -24,9 +25,8 @@ from bihrnet.engine.graph import (
 from bihrnet.engine.model_file import ModelFile
 from bihrnet.engine.packing import pack_bits
 from bihrnet.engine.reference import run_graph
-from bihrnet.engine.session import EngineSession
 from bihrnet.errors import BihrnetError
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.model import ModelSpec
 from bihrnet.skeleton import COCO
 
 WIDTH = 24
@@ -93,14 +93,14 @@ def reference(model, images):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_batches_agree_with_the_reference(model, isa, threads):
     images = crops(3)
-    heatmaps = EngineSession(model, threads=threads, isa=isa)(images)
+    heatmaps = EngineModel(model, threads=threads, isa=isa)(images)
     wanted = reference(model, images)
     # A bit whose value lies within rounding of its threshold may fall on either side.
     assert np.mean(np.abs(heatmaps - wanted) > 1e-3 * np.abs(wanted).max()) < 0.02
 
 
 def test_repeated_runs_and_single_images_give_the_same(model):
-    engine = EngineSession(model, threads=2)
+    engine = EngineModel(model, threads=2)
     images = crops(4)
     together = engine(images)
     for _ in range(3):
@@ -110,29 +110,29 @@ def test_repeated_runs_and_single_images_give_the_same(model):
 
 
 def test_an_empty_batch_gives_no_heatmaps(model):
-    assert EngineSession(model, threads=1)(crops(0)).shape == (0, 17, 16, 16)
+    assert EngineModel(model, threads=1)(crops(0)).shape == (0, 17, 16, 16)
 
 
 def test_another_size_than_the_models_own(model):
     images = crops(1, (96, 32))
-    engine = EngineSession(model, threads=1, input_size=(96, 32))
+    engine = EngineModel(model, threads=1, input_size=(96, 32))
     assert engine.spec.input_size == (96, 32)
     assert engine(images).shape == (1, 17, 24, 8)
 
 
 def test_a_size_that_the_strides_do_not_divide(model):
     with pytest.raises(BihrnetError, match="test: 66x64 is no multiple of its strides"):
-        EngineSession(model, threads=1, input_size=(66, 64))
+        EngineModel(model, threads=1, input_size=(66, 64))
 
 
 def test_sessions_run_side_by_side_and_one_session_takes_turns(model):
-    shared = EngineSession(model, threads=2)
+    shared = EngineModel(model, threads=2)
     images = [crops(2, seed=seed) for seed in range(4)]
     wanted = [shared(image) for image in images]
     equal = []
 
     def work(number):
-        own = EngineSession(model, threads=2)
+        own = EngineModel(model, threads=2)
         for _ in range(20):
             found = own(images[number]), shared(images[number])
             equal.append(all(np.array_equal(one, wanted[number]) for one in found))
@@ -147,7 +147,7 @@ def test_sessions_run_side_by_side_and_one_session_takes_turns(model):
 
 
 def test_other_python_threads_run_meanwhile(model):
-    engine = EngineSession(model, threads=1)
+    engine = EngineModel(model, threads=1)
     images = crops(1000)
     done = threading.Event()
     worker = threading.Thread(target=lambda: (engine(images), done.set()))
@@ -166,7 +166,7 @@ def resident_bytes():
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
 def test_memory_stays_where_it_was(model):
-    engine = EngineSession(model, threads=2)
+    engine = EngineModel(model, threads=2)
     image = crops(1)
     for _ in range(500):
         engine(image)
@@ -178,36 +178,36 @@ def test_memory_stays_where_it_was(model):
 
 
 def test_crops_of_another_kind_are_refused(model):
-    engine = EngineSession(model, threads=1)
+    engine = EngineModel(model, threads=1)
     for wrong in (crops(1, (32, 64)), crops(1).astype(np.float32), crops(1)[0]):
         with pytest.raises(ValueError, match="crops must be uint8"):
             engine(wrong)
 
 
 def test_crops_that_are_not_contiguous(model):
-    engine = EngineSession(model, threads=1)
+    engine = EngineModel(model, threads=1)
     images = crops(2)
     np.testing.assert_array_equal(engine(images[:, :, ::-1]), engine(images[:, :, ::-1].copy()))
 
 
 def test_the_environment_forces_an_instruction_set(model, monkeypatch):
     monkeypatch.setenv("BIHRNET_ISA", "portable")
-    assert EngineSession(model, threads=1).isa == "portable"
+    assert EngineModel(model, threads=1).isa == "portable"
     monkeypatch.setenv("BIHRNET_ISA", "mmx")
     with pytest.raises(BihrnetError, match="BIHRNET_ISA: this build has no instruction set 'mmx'"):
-        EngineSession(model, threads=1)
+        EngineModel(model, threads=1)
     monkeypatch.delenv("BIHRNET_ISA")
-    assert EngineSession(model, threads=1).isa == session.usable_isas()[0] == session.default_isa()
+    assert EngineModel(model, threads=1).isa == session.usable_isas()[0] == session.default_isa()
 
 
 def test_numbers_of_threads(model):
-    assert EngineSession(model).threads == session.available_cores()
+    assert EngineModel(model).threads == session.available_cores()
     with pytest.raises(BihrnetError, match="number of threads"):
-        EngineSession(model, threads=0)
+        EngineModel(model, threads=0)
 
 
 def test_op_times_name_every_op(model):
-    times = EngineSession(model, threads=1).op_times(crops(1)[0], runs=2)
+    times = EngineModel(model, threads=1).op_times(crops(1)[0], runs=2)
     assert [name for name, _ in times] == [op.name for op in model.graph.ops]
     assert all(seconds > 0 for _, seconds in times)
 
@@ -234,7 +234,7 @@ class TestDescribing:
         [
             (lambda n: n.tensor("f32", 0, 8, 1), "out of range"),
             (lambda n: n.tensor("f64", 8, 8, 1), "no element type"),
-            (lambda n: n.tensor("u8", 8, 8, 1, 1.0, 300), "quantisation"),
+            (lambda n: n.tensor("u8", 8, 8, 1, 1.0, 300), "quantization"),
             (lambda n: n.load(7, 1), "names no tensor"),
             (lambda n: n.load(0, 1), "cannot read"),
             (lambda n: n.load(1, 3), "power of two"),

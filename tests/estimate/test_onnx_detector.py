@@ -68,7 +68,7 @@ def color_meter(path: Path, kind: int = TensorProto.FLOAT, mmdeploy: bool = Fals
 
 
 def measured(detector: OnnxDetector, height: int = 320, width: int = 640) -> list[float]:
-    """What the color meter saw of a picture of one colour, R 200, G 0, B 50."""
+    """What the color meter saw of a picture of one color, R 200, G 0, B 50."""
     image = np.full((height, width, 3), (200, 0, 50), dtype=np.uint8)
     boxes, _ = detector(Frame(image))
     scale = min(32 / height, 64 / width)
@@ -145,7 +145,7 @@ def test_mmdeploy_pixels_are_bgr_up_to_255(tmp_path: Path) -> None:
     assert measured(OnnxDetector(path, order="RGB", std=(20,) * 3)) == pytest.approx([10, 2.5])
 
 
-def test_what_the_image_leaves_free_is_grey(tmp_path: Path) -> None:
+def test_what_the_image_leaves_free_is_gray(tmp_path: Path) -> None:
     path = color_meter(tmp_path / "d.onnx")
     half_filled = [(200 + PADDING) / 2 / 255, (50 + PADDING) / 2 / 255]
     assert measured(OnnxDetector(path), 320, 320) == pytest.approx(half_filled, rel=1e-4)

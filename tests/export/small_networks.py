@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from bihrnet.heatmap_model import ModelSpec
-from bihrnet.nn.bihrnet import BiHRNetLayers, DirectLayers
-from bihrnet.nn.binary import BinaryConv2d, Shift, UnitStyle
-from bihrnet.nn.bulat import BinaryLayers
-from bihrnet.nn.hourglass import HourglassLayers, StackedHourglass
-from bihrnet.nn.hrnet import HRNet, Layers, Layout
-from bihrnet.nn.lbrn import BlockStyle, BottleneckLayers
-from bihrnet.nn.lbrn_blocks import Filters
-from bihrnet.nn.session import TorchSession
+from bihrnet.model import ModelSpec
+from bihrnet.nn.layers.binary import BinaryConv2d, Shift, UnitStyle
+from bihrnet.nn.layers.ternary import Filters
+from bihrnet.nn.models.bihrnet import BiHRNetLayers, DirectLayers
+from bihrnet.nn.models.binary_hourglass import BinaryLayers
+from bihrnet.nn.models.hourglass import HourglassLayers, StackedHourglass
+from bihrnet.nn.models.hrnet import HRNet, Layers, Layout
+from bihrnet.nn.models.lbrn import BlockStyle, BottleneckLayers
+from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import LSP
 
 SIZE = (64, 96)
@@ -68,12 +68,12 @@ NETWORKS = {
     "ternary": lambda: hourglass(lbrn_layers()),
     "ternary 1x1": lambda: hourglass(lbrn_layers("1x1", density=0.1)),
     "half ternary": lambda: hourglass(lbrn_layers("half", activation="sigmoid"), channels=40),
-    "normalised signs": lambda: small(bihrnet_layers(sign_input="batchnorm"), pruned=True),
+    "normalized signs": lambda: small(bihrnet_layers(sign_input="batchnorm"), pruned=True),
     "no shortcuts": lambda: small(bihrnet_layers(unit_shortcut="none", real_act="relu")),
 }
 
 
-def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+def randomize(module: nn.Module, seed: int = 0) -> nn.Module:
     """Random statistics and parameters as no training leaves them: negative scales, zeros."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -105,8 +105,8 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
     return module
 
 
-def session(module: nn.Module, size: tuple[int, int] = SIZE) -> TorchSession:
-    return TorchSession(module, ModelSpec("small@test", LSP, size))
+def session(module: nn.Module, size: tuple[int, int] = SIZE) -> TorchModel:
+    return TorchModel(module, ModelSpec("small@test", LSP, size))
 
 
 def images(count: int, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:

@@ -7,32 +7,32 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from small_networks import NETWORKS, assert_agreement, images, randomise, session
+from small_networks import NETWORKS, assert_agreement, images, randomize, session
 from torch import nn
 
 from bihrnet.errors import BihrnetError
 from bihrnet.export.onnx import write_onnx
-from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn import architectures, build
 from bihrnet.skeleton import LSP, Skeleton
 
 
-def normalised(crops: np.ndarray) -> np.ndarray:
+def normalized(crops: np.ndarray) -> np.ndarray:
     values = (crops / 255 - IMAGENET_MEAN) / IMAGENET_STD
     return values.transpose(0, 3, 1, 2).astype(np.float32)
 
 
 def check(module: nn.Module, path, size=(64, 64)) -> onnxruntime.InferenceSession:
     """ONNX Runtime and torch agree on the same crops, in a batch and one by one."""
-    network = session(randomise(module, seed=1), size)
+    network = session(randomize(module, seed=1), size)
     write_onnx(network, path)
     crops = images(4, size)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     runtime = onnxruntime.InferenceSession(path, options)
-    (heatmaps,) = runtime.run(["heatmaps"], {"image": normalised(crops)})
+    (heatmaps,) = runtime.run(["heatmaps"], {"image": normalized(crops)})
     assert_agreement(heatmaps, network(crops))
-    (first,) = runtime.run(["heatmaps"], {"image": normalised(crops[:1])})
+    (first,) = runtime.run(["heatmaps"], {"image": normalized(crops[:1])})
     assert first.shape == heatmaps[:1].shape
     return runtime
 
@@ -59,7 +59,7 @@ def test_a_file_serves_other_sizes(tmp_path):
     module = NETWORKS["bihrnet"]()
     runtime = check(module, tmp_path / "model.onnx")
     crops = images(4, (96, 64))
-    (heatmaps,) = runtime.run(["heatmaps"], {"image": normalised(crops)})
+    (heatmaps,) = runtime.run(["heatmaps"], {"image": normalized(crops)})
     assert_agreement(heatmaps, session(module, (96, 64))(crops))
 
 
@@ -77,7 +77,7 @@ def test_a_missing_package_is_told(tmp_path, monkeypatch):
 
 def test_zero_is_positive(tmp_path):
     """A sign of exactly zero is +1, in ONNX as everywhere."""
-    from bihrnet.nn.binarise import Sign
+    from bihrnet.nn.layers.binarize import Sign
 
     module = nn.Sequential(nn.Conv2d(3, 14, 1), Sign(), nn.PReLU(14))
     nn.init.zeros_(module[0].weight)

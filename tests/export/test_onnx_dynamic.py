@@ -10,19 +10,19 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from small_networks import images, randomise, session
+from small_networks import images, randomize, session
 from torch import nn
 
-from bihrnet.export.layers import Permute
+from bihrnet.export.ir import Permute
 from bihrnet.export.onnx import write_onnx
-from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
-from bihrnet.nn.context import GlobalContext
-from bihrnet.nn.dite_hrnet import DiteLayers
-from bihrnet.nn.dynamic_conv import dynamic_bn
-from bihrnet.nn.edite_hrnet import EDiteLayers
-from bihrnet.nn.ghost import GhostModule
-from bihrnet.nn.lite_hrnet import LiteHRNet, LiteLayers
-from bihrnet.nn.lite_hrnet_blocks import Interleave
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.nn.layers.context import GlobalContext
+from bihrnet.nn.layers.dynamic_conv import dynamic_bn
+from bihrnet.nn.layers.ghost import GhostModule
+from bihrnet.nn.models.dite_hrnet import DiteLayers
+from bihrnet.nn.models.edite_hrnet import EDiteLayers
+from bihrnet.nn.models.lite_hrnet import LiteHRNet, LiteLayers
+from bihrnet.nn.models.lite_hrnet_blocks import Interleave
 from bihrnet.skeleton import LSP
 
 
@@ -49,7 +49,7 @@ def check(
     module: nn.Module, path: Path, sizes: Sequence[tuple[int, int]]
 ) -> onnxruntime.InferenceSession:
     """ONNX Runtime and torch agree to 1e-4 of the peak; the file is written at the first size."""
-    model = session(randomise(module, seed=1), sizes[0])
+    model = session(randomize(module, seed=1), sizes[0])
     write_onnx(model, path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -90,7 +90,7 @@ def test_ghost_modules(sizes: list[tuple[int, int]], grouped: bool, tmp_path: Pa
 
 
 @pytest.mark.parametrize("parts", [2, 3, 4])
-def test_a_shuffle_is_what_runtimes_recognise(parts: int, tmp_path: Path) -> None:
+def test_a_shuffle_is_what_runtimes_recognize(parts: int, tmp_path: Path) -> None:
     check(Halves(parts), tmp_path / "model.onnx", [(32, 64), (64, 32)])
     nodes = {node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node}
     assert "Gather" not in nodes

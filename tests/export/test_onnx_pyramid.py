@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from small_networks import images, randomise, session
+from small_networks import images, randomize, session
 from torch import nn
 
 from bihrnet.errors import BihrnetError
-from bihrnet.export.bhr import to_bhr
+from bihrnet.export.bhr.export import to_bhr
 from bihrnet.export.onnx import write_onnx
-from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
-from bihrnet.nn.hourglass import StackedHourglass
-from bihrnet.nn.lbrn import PyramidLayers
-from bihrnet.nn.lbrn_blocks import Filters
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.nn.layers.ternary import Filters
+from bihrnet.nn.models.hourglass import StackedHourglass
+from bihrnet.nn.models.lbrn import PyramidLayers
 from bihrnet.skeleton import LSP
 
 
@@ -24,7 +24,7 @@ def network() -> nn.Module:
     """LBRN-P, narrow and shallow: three levels, so that the outermost is all pyramids."""
     layers = PyramidLayers(Filters("3x3"))
     layers.channels = 32
-    return randomise(StackedHourglass(len(LSP), stacks=1, depth=3, layers=layers), seed=1)
+    return randomize(StackedHourglass(len(LSP), stacks=1, depth=3, layers=layers), seed=1)
 
 
 def test_one_file_agrees_with_torch_at_any_size(tmp_path: Path) -> None:

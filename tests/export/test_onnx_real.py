@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from small_networks import images, randomise, session
+from small_networks import images, randomize, session
 
 from bihrnet.export.onnx import write_onnx
-from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn import build
 from bihrnet.skeleton import LSP
 
@@ -28,7 +28,7 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_real_networks_agree_to_rounding(name: str, tmp_path: Path) -> None:
     size = (64, 96)
-    network = session(randomise(build(name, len(LSP)), seed=1), size)
+    network = session(randomize(build(name, len(LSP)), seed=1), size)
     write_onnx(network, tmp_path / "model.onnx")
     crops = images(2, size)
     options = onnxruntime.SessionOptions()

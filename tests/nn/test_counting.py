@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from bihrnet.nn import build
-from bihrnet.nn.binary import BinaryConv2d
 from bihrnet.nn.counting import Counts, count
+from bihrnet.nn.layers.binary import BinaryConv2d
 
 GI = 2**30
 
@@ -138,8 +138,8 @@ def test_switches_of_the_unit_cost_few_parameters() -> None:
     default = counts("bihrnet-w32", 16, (256, 256)).params
     for options in ({"unit_act": "prelu"}, {"unit_shortcut": "none"}, {"real_act": "relu"}):
         assert 0 <= default - counts("bihrnet-w32", 16, (256, 256), **options).params < 50_000
-    normalised = counts("bihrnet-w32", 16, (256, 256), sign_input="batchnorm").params
-    assert 0 < normalised - default < 50_000
+    normalized = counts("bihrnet-w32", 16, (256, 256), sign_input="batchnorm").params
+    assert 0 < normalized - default < 50_000
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from torch import nn
 
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import build
-from bihrnet.nn.binary import use_real_weights
 from bihrnet.nn.checkpoint import open_checkpoint, read_checkpoint, save_slim_checkpoint
+from bihrnet.nn.layers.binary import use_real_weights
 from bihrnet.nn.logits import logits
 from bihrnet.skeleton import COCO, LSP
 
@@ -130,7 +130,7 @@ def test_real_weights_of_binary_layers_travel_with_the_recipe(
     expected = heatmaps(first_stage)
     assert not torch.allclose(expected, heatmaps(network), atol=1e-3)
     path = tmp_path / "stage.ckpt"
-    metadata = with_recipe(binarisation={"weights": "real"})
+    metadata = with_recipe(binarization={"weights": "real"})
     save_slim_checkpoint(path, first_stage, metadata, half=half)
     found = heatmaps(read_checkpoint(path).build())
     # Rounded to half precision, a few activations turn.
@@ -165,7 +165,7 @@ def test_a_file_without_metadata_says_what_can_be_done_with_it(tmp_path: Path) -
         ({"format": 2}, "format is 2"),
         ({"architecture": "bihrnet-w99"}, "no architecture"),
         ({"architecture": "hrnet-w16", "options": {}}, "not those of hrnet-w16"),
-        ({"options": {"colour": "red"}}, "no option 'colour'"),
+        ({"options": {"color": "red"}}, "no option 'color'"),
         ({"skeleton": COCO.to_dict()}, "size mismatch"),
         ({"skeleton": {"name": "nobody"}}, "broken checkpoint"),
         ({"skeleton": None}, "broken checkpoint"),
@@ -173,7 +173,7 @@ def test_a_file_without_metadata_says_what_can_be_done_with_it(tmp_path: Path) -
         ({"input_size": [64, 40]}, "multiples of 32, not 64x40"),
         ({"recipe": None}, "broken checkpoint"),
         ({"recipe": {"evaluation": 3}}, "its recipe has 3 as evaluation"),
-        ({"recipe": {"binarisation": "real"}}, "its recipe has 'real' as binarisation"),
+        ({"recipe": {"binarization": "real"}}, "its recipe has 'real' as binarization"),
         ({"ema": {}}, "Missing key"),
         ({"ema": {"conv1.weight": 3}}, "broken checkpoint"),
         ({"ema": {"x.weight.bits": torch.zeros(1, dtype=torch.uint8)}}, "is missing"),

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from bihrnet.crop import Crop
 from bihrnet.errors import BihrnetError
 from bihrnet.heatmap import decode
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.model import ModelSpec
 from bihrnet.nn import build
 from bihrnet.nn.pretrained import load_hrnet_weights
-from bihrnet.nn.session import TorchSession
+from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import LSP
 
 ARCHITECTURE = "small-hrnet-w16"
@@ -143,10 +143,10 @@ def test_a_real_teacher_finds_the_joints_of_photographs(shared_data: Path) -> No
         model = build("hrnet-w32", 14)
         path = shared_data / "teacher" / "hrnet-w32-lspet-128x128.pth"
         load_hrnet_weights(model, path, channel_order=order)  # type: ignore[arg-type]
-        session = TorchSession(model, ModelSpec("hrnet-w32", LSP, (128, 128)))
+        session = TorchModel(model, ModelSpec("hrnet-w32", LSP, (128, 128)))
         points, _ = decode(session(np.stack(crops)))
         distance = np.linalg.norm(4 * points - np.stack(truth)[..., :2], axis=2)
-        labelled = np.stack(truth)[..., 2] > 0
-        found.append(float((distance < 12)[labelled].mean()))
+        labeled = np.stack(truth)[..., 2] > 0
+        found.append(float((distance < 12)[labeled].mean()))
     assert found[0] > 0.5
-    assert found[0] > found[1]  # the colours in the wrong order cost accuracy
+    assert found[0] > found[1]  # the colors in the wrong order cost accuracy

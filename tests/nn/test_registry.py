@@ -96,7 +96,7 @@ def test_what_does_not_fit_is_refused_by_a_sentence(arguments, options, sentence
         build(*arguments, **options)
 
 
-def test_an_unknown_name_gets_its_neighbours_or_else_the_whole_list() -> None:
+def test_an_unknown_name_gets_its_neighbors_or_else_the_whole_list() -> None:
     with pytest.raises(BihrnetError, match=r"^no architecture 'hrnet-w33'; did you mean .*\?$"):
         find("hrnet-w33")
     with pytest.raises(BihrnetError, match=r"^no architecture 'x'; known: .*resnet-56"):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bihrnet.nn.binarise import sign, weight_scale
-from bihrnet.nn.binary import BinaryConv2d
+from bihrnet.nn.layers.binarize import sign, weight_scale
+from bihrnet.nn.layers.binary import BinaryConv2d
 from bihrnet.nn.slim_weights import pack, unpack
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bihrnet.nn.binarise import Sign
+from bihrnet.nn.layers.binarize import Sign
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check_signs.py"
 

@@ -1,4 +1,4 @@
-"""What is read from an optimiser's state, and that of other optimisers the script says so."""
+"""What is read from an optimizer's state, and that of other optimizers the script says so."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from bihrnet.training.optimisation import build_optimiser
-from bihrnet.training.recipe import OptimiserSection
+from bihrnet.training.optimization import build_optimizer
+from bihrnet.training.recipe import OptimizerSection
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check_training.py"
 
@@ -19,13 +19,13 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "check_training.py"
 def checkpoint(folder: Path, name: str) -> Path:
     """Of a run of two steps that reach the weights but not the two biases."""
     network = nn.Linear(5, 2)
-    optimiser = build_optimiser(network, OptimiserSection(name=name, lr=0.1))
+    optimizer = build_optimizer(network, OptimizerSection(name=name, lr=0.1))
     for _ in range(2):
         network.weight.grad = torch.full_like(network.weight, 1e-8)
         network.bias.grad = torch.zeros_like(network.bias)
-        optimiser.step()
+        optimizer.step()
     path = folder / "last.ckpt"
-    torch.save({"optimizer_states": [optimiser.state_dict()]}, path)
+    torch.save({"optimizer_states": [optimizer.state_dict()]}, path)
     return path
 
 
@@ -42,11 +42,11 @@ def test_parameters_without_gradient_and_small_gradients_show(tmp_path, name):
     assert "share of Adam's step: 50 %" in done.stdout
 
 
-def test_another_optimiser_is_refused_in_one_sentence(tmp_path):
+def test_another_optimizer_is_refused_in_one_sentence(tmp_path):
     path = checkpoint(tmp_path, "rmsprop")
     done = check(path)
     assert done.returncode == 2
-    assert done.stderr == f"{path}: keeps no moments of Adam; its run has another optimiser\n"
+    assert done.stderr == f"{path}: keeps no moments of Adam; its run has another optimizer\n"
 
 
 def test_weights_alone_are_refused_in_one_sentence(tmp_path):
@@ -54,4 +54,4 @@ def test_weights_alone_are_refused_in_one_sentence(tmp_path):
     torch.save({"state_dict": {}}, path)
     done = check(path)
     assert done.returncode == 2
-    assert done.stderr == f"{path}: keeps no optimiser; a run's last.ckpt does\n"
+    assert done.stderr == f"{path}: keeps no optimizer; a run's last.ckpt does\n"

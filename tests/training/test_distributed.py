@@ -1,4 +1,4 @@
-"""Batch normalisation over processes. Two real processes train in test_run.py."""
+"""Batch normalization over processes. Two real processes train in test_run.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import distributed, nn
 
-from bihrnet.training.distributed import CrossProcessBatchNorm2d, synchronise_batch_norm
+from bihrnet.training.distributed import CrossProcessBatchNorm2d, synchronize_batch_norm
 
 CPU = torch.device("cpu")
 
@@ -54,7 +54,7 @@ def test_swapping_keeps_the_state_dict_and_evaluation():
     before = {name: value.clone() for name, value in network.state_dict().items()}
     crops = torch.randn(2, 3, 4, 4)
     expected = network.eval()(crops)
-    swapped = synchronise_batch_norm(network, CPU)
+    swapped = synchronize_batch_norm(network, CPU)
     assert isinstance(swapped[1][0], CrossProcessBatchNorm2d)
     assert list(swapped.state_dict()) == list(before)
     assert torch.equal(swapped.eval()(crops), expected)

@@ -1,4 +1,4 @@
-"""A small binary hourglass really learns: it finds coloured dots that it has been shown."""
+"""A small binary hourglass really learns: it finds colored dots that it has been shown."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from tiny_run import SIDE, draw_people, tiny_recipe
 
 from bihrnet.data.top_down import TopDownDataset
-from bihrnet.nn.bulat import BinaryLayers
-from bihrnet.nn.hourglass import StackedHourglass
+from bihrnet.nn.models.binary_hourglass import BinaryLayers
+from bihrnet.nn.models.hourglass import StackedHourglass
 from bihrnet.training.batches import validation_batches
 from bihrnet.training.module import PoseTraining
 
@@ -30,16 +30,16 @@ def test_a_binary_hourglass_learns(stacks: int, act: str, loss: str, rate: float
     dataset = TopDownDataset(PEOPLE, (SIDE, SIDE), 1.0)
     loader = validation_batches(dataset, len(PEOPLE), rank=0, processes=1, workers=0)
     batch = next(iter(loader))
-    optimiser = torch.optim.Adam(network.parameters(), rate)
+    optimizer = torch.optim.Adam(network.parameters(), rate)
     losses = []
     for step in range(120):
         loss_now = module.training_step(batch, step)["loss"]
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss_now.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss_now.item())
     assert losses[-1] < 0.6 * losses[0]
     with torch.no_grad():
-        heatmaps = network.eval()(module._normalised(batch["crop"]))
+        heatmaps = network.eval()(module._normalized(batch["crop"]))
     found, true = (maps.flatten(2).argmax(2) for maps in (heatmaps, batch["target"]))
     assert (found == true).float().mean() > 0.3  # by chance 1/64

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bihrnet.nn import checkpoint
-from bihrnet.nn.lbrn_blocks import TernaryConv2d
+from bihrnet.nn.layers.ternary import TernaryConv2d
 from bihrnet.training import kept_answers
 from bihrnet.training.kept_answers import KeptAnswers
 from bihrnet.training.run import train

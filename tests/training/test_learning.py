@@ -12,9 +12,9 @@ import torch
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset
 from bihrnet.data.synthetic import load_synthetic
-from bihrnet.evaluate import evaluate, score_predictions
+from bihrnet.evaluation.evaluate import evaluate, score_predictions
 from bihrnet.nn.checkpoint import open_checkpoint
-from bihrnet.nn.session import TorchSession
+from bihrnet.nn.torch_model import TorchModel
 from bihrnet.training import datasets
 from bihrnet.training.recipe_files import load_recipe
 from bihrnet.training.run import train
@@ -58,7 +58,7 @@ def test_a_binary_network_learns_on_drawn_people(
             "batch_size=16",
             "epochs=8",
             "evaluation.every=8",
-            "optimiser.lr=6e-3",
+            "optimizer.lr=6e-3",
             "schedule.warmup_steps=20",
             "precision=fp32",  # bfloat16 would be slow on older machines
         ],
@@ -66,7 +66,7 @@ def test_a_binary_network_learns_on_drawn_people(
     folder = train(recipe, out=tmp_path, workers=0)
     trained = open_checkpoint(folder / "best.ckpt")
     torch.manual_seed(0)
-    untrained = TorchSession(nn.build(recipe.architecture, 14), trained.spec)
+    untrained = TorchModel(nn.build(recipe.architecture, 14), trained.spec)
     before, after = (
         evaluate(model, drawn["val"]).scores.metrics[METRIC] for model in (untrained, trained)
     )

@@ -8,10 +8,10 @@ import torch
 from tiny_run import TinyNet, TinyRealNet, draw_people, tiny_recipe
 
 from bihrnet.data.top_down import TopDownDataset
-from bihrnet.evaluate import evaluate
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.evaluation.evaluate import evaluate
+from bihrnet.model import ModelSpec
 from bihrnet.nn.logits import SigmoidHeatmaps, heatmaps
-from bihrnet.nn.session import TorchSession
+from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import LSP
 from bihrnet.training.batches import validation_batches
 from bihrnet.training.distillation import Teacher, heatmap_kl
@@ -30,18 +30,18 @@ def batch() -> dict[str, torch.Tensor]:
     return next(iter(validation_batches(dataset, 10, rank=0, processes=1, workers=0)))
 
 
-def test_crops_are_normalised_as_in_a_session():
+def test_crops_are_normalized_as_in_a_session():
     network = TinyRealNet(14).eval()
     module = PoseTraining(tiny_recipe(), network, 5, PEOPLE)
     crops = batch()["crop"]
     with torch.no_grad():
-        ours = network(module._normalised(crops)).numpy()
-    assert np.allclose(ours, TorchSession(network, SPEC)(crops.numpy()), atol=1e-5)
+        ours = network(module._normalized(crops)).numpy()
+    assert np.allclose(ours, TorchModel(network, SPEC)(crops.numpy()), atol=1e-5)
 
 
 def test_crops_are_channels_last_in_memory():
     module = PoseTraining(tiny_recipe(), TinyNet(14), 5, PEOPLE)
-    crops = module._normalised(batch()["crop"])
+    crops = module._normalized(batch()["crop"])
     assert crops.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -52,7 +52,7 @@ def test_the_loss_is_equation_7_on_the_same_crops(balance):
     module = PoseTraining(recipe, network, 5, PEOPLE, Teacher(teacher))
     sample = batch()
     outputs = module.training_step(sample, 0)
-    crops = module._normalised(sample["crop"])
+    crops = module._normalized(sample["crop"])
     heatmaps = network(crops)
     pose = adaptive_wing(heatmaps, sample["target"], sample["weight"])
     kl = heatmap_kl(heatmaps, teacher.eval()(crops), sample["weight"])
@@ -107,7 +107,7 @@ def test_divergence_is_that_of_heatmaps_also_where_the_network_gives_logits():
     module = PoseTraining(recipe, network, 5, PEOPLE, Teacher(teacher))
     sample = batch()
     outputs = module.training_step(sample, 0)
-    crops = module._normalised(sample["crop"])
+    crops = module._normalized(sample["crop"])
     maps = heatmaps(network(crops), "bce")
     kl = heatmap_kl(maps, teacher.eval()(crops), sample["weight"])
     assert outputs["kl"].item() == pytest.approx(kl.item(), rel=1e-4)
@@ -126,13 +126,13 @@ def test_logits_are_evaluated_as_heatmaps(tmp_path, flip_test):
     dataset = TopDownDataset(PEOPLE, (32, 32), 1.0)
     loader = validation_batches(dataset, 4, rank=0, processes=1, workers=0)
     trainer.validate(module, loader, verbose=False)
-    session = TorchSession(SigmoidHeatmaps(network), SPEC)
+    session = TorchModel(SigmoidHeatmaps(network), SPEC)
     expected = evaluate(session, PEOPLE, flip_test=flip_test)
     assert (expected.predictions[..., 2] > 0).all()
     assert {**module.metrics, "val_loss": 0} == {**expected.scores.metrics, "val_loss": 0}
     sample = batch()
     with torch.no_grad():
-        outputs = network.eval()(module._normalised(sample["crop"]))
+        outputs = network.eval()(module._normalized(sample["crop"]))
         loss = binary_cross_entropy(outputs, sample["target"], sample["weight"])
     assert module.metrics["val_loss"] == pytest.approx(loss.item(), rel=1e-5)
 
@@ -147,11 +147,11 @@ def test_validation_agrees_with_evaluate(tmp_path, flip_test):
     dataset = TopDownDataset(PEOPLE, (32, 32), 1.0)
     loader = validation_batches(dataset, 4, rank=0, processes=1, workers=0)
     trainer.validate(module, loader, verbose=False)
-    expected = evaluate(TorchSession(network, SPEC), PEOPLE, flip_test=flip_test)
+    expected = evaluate(TorchModel(network, SPEC), PEOPLE, flip_test=flip_test)
     metrics = dict(module.metrics)
     sample = batch()
     with torch.no_grad():
-        heatmaps = network.eval()(module._normalised(sample["crop"]))
+        heatmaps = network.eval()(module._normalized(sample["crop"]))
         loss = adaptive_wing(heatmaps, sample["target"], sample["weight"])
     assert metrics.pop("val_loss") == pytest.approx(loss.item(), rel=1e-5)
     assert metrics == expected.scores.metrics

@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from bihrnet.cli.app import app
 from bihrnet.data.synthetic.people import load_synthetic
 from bihrnet.errors import BihrnetError
-from bihrnet.export.crops import calibration_crops
+from bihrnet.export.bhr.crops import calibration_crops
 from bihrnet.images import write_image
-from bihrnet.loading import load
 from bihrnet.skeleton import LSP, Skeleton
 from bihrnet.training.datasets import load_training_data, load_validation_data
 from bihrnet.training.recipe import DataSection
 from bihrnet.training.recipe_files import dump_recipe, load_recipe
+from bihrnet.zoo import load
 
 ARMS = {
     "name": "arms-3",
@@ -33,7 +33,7 @@ RECIPE = """
 architecture: small-hrnet-w16
 data: {train: coco, val: coco, input_size: 64x64, sigma: 1}
 loss: mse
-optimiser: {lr: 1e-3}
+optimizer: {lr: 1e-3}
 schedule: {name: cosine}
 epochs: 1
 batch_size: 2

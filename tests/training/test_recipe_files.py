@@ -63,9 +63,9 @@ def test_a_second_stage_begins_where_the_first_one_ends():
         if start.endswith("-real-weights/best.ckpt"):
             first = load_recipe(Path(start).parent.name)
             assert start == f"runs/{first.model_name}/best.ckpt"
-            assert first.binarisation.weights == "real"
-            assert recipe.binarisation.weights == "binary"
-            for key in ("architecture", "options", "data", "optimiser", "epochs"):
+            assert first.binarization.weights == "real"
+            assert recipe.binarization.weights == "binary"
+            for key in ("architecture", "options", "data", "optimizer", "epochs"):
                 assert getattr(recipe, key) == getattr(first, key), name
 
 
@@ -86,11 +86,11 @@ def test_a_dumped_recipe_reads_back_unchanged(tmp_path):
 def test_a_recipe_extends_another(tmp_path):
     write(tmp_path / "base.yaml", epochs=7)
     (tmp_path / "child.yaml").write_text(
-        "extends: base.yaml\noptimiser: {name: adamw}\nloss: mse\n"
+        "extends: base.yaml\noptimizer: {name: adamw}\nloss: mse\n"
     )
     recipe = load_recipe(tmp_path / "child.yaml")
     assert (recipe.name, recipe.epochs, recipe.loss) == ("child", 7, "mse")
-    assert (recipe.optimiser.name, recipe.optimiser.lr) == ("adamw", 0.01)
+    assert (recipe.optimizer.name, recipe.optimizer.lr) == ("adamw", 0.01)
 
 
 def test_inheritance_has_one_level(tmp_path):
@@ -120,7 +120,7 @@ def test_a_recipe_of_ones_own_extends_a_bundled_base(tmp_path):
 
 def test_a_wrong_override_is_named_itself(tmp_path):
     path = write(tmp_path / "a.yaml")
-    for override in ("optimiser.lr=abc", "epochs=-1", "foo=1", "optimiser={lr: -1}"):
+    for override in ("optimizer.lr=abc", "epochs=-1", "foo=1", "optimizer={lr: -1}"):
         with pytest.raises(BihrnetError) as caught:
             load_recipe(path, ["seed=3", override])
         assert str(caught.value).startswith(f"{override}: ")
@@ -131,7 +131,7 @@ def test_overrides_reach_into_sections_and_are_yaml(tmp_path):
     recipe = load_recipe(
         path,
         [
-            "optimiser.lr=3e-3",
+            "optimizer.lr=3e-3",
             "data.input_size=64x96",
             "clip_gradients=null",
             "data.augmentation.scale=0.1",
@@ -139,7 +139,7 @@ def test_overrides_reach_into_sections_and_are_yaml(tmp_path):
             "name=other",
         ],
     )
-    assert recipe.optimiser.lr == 0.003
+    assert recipe.optimizer.lr == 0.003
     assert recipe.data.input_size == (64, 96)
     assert recipe.clip_gradients is None
     assert recipe.data.augmentation.scale == 0.1
@@ -148,7 +148,7 @@ def test_overrides_reach_into_sections_and_are_yaml(tmp_path):
     assert recipe.name == "other"
 
 
-@pytest.mark.parametrize("override", ["epochs", "=3", "optimiser..lr=1", "epochs=[1"])
+@pytest.mark.parametrize("override", ["epochs", "=3", "optimizer..lr=1", "epochs=[1"])
 def test_malformed_overrides_are_refused(tmp_path, override):
     with pytest.raises(BihrnetError, match=r"key=value|not valid YAML"):
         load_recipe(write(tmp_path / "a.yaml"), [override])

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from bihrnet.errors import BihrnetError
-from bihrnet.nn.bihrnet import DirectLayers
-from bihrnet.nn.hrnet import HighResolutionModule
+from bihrnet.nn.models.bihrnet import DirectLayers
+from bihrnet.nn.models.hrnet import HighResolutionModule
 from bihrnet.training.compiled import check_gradients
 
 WIDTH = 8

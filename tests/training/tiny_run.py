@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset, Person
-from bihrnet.nn.binary import BinaryUnit, UnitStyle
+from bihrnet.nn.layers.binary import BinaryUnit, UnitStyle
 from bihrnet.skeleton import LSP, Skeleton
 from bihrnet.training import datasets
 from bihrnet.training.history import History
@@ -57,7 +57,7 @@ class TinyRealNet(torch.nn.Sequential):
 
 
 def draw_people(count: int, seed: int) -> PeopleDataset:
-    """A dot of its own colour for every joint, on black, at random places."""
+    """A dot of its own color for every joint, on black, at random places."""
     rng = np.random.default_rng(seed)
     people = []
     for index in range(count):
@@ -89,7 +89,7 @@ def tiny_recipe(**changes: object) -> Recipe:
             "augmentation": {"scale": 0.2, "rotation": 30, "rotation_probability": 0.5},
         },
         "loss": "awing",
-        "optimiser": {"lr": 0.01},
+        "optimizer": {"lr": 0.01},
         "schedule": {"name": "cosine", "warmup_steps": 2},
         "epochs": 3,
         "batch_size": 8,

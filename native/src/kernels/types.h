@@ -32,7 +32,7 @@ enum class StepKind : std::int32_t {
 // One thing done to a vector of output channels while it is in registers.
 struct Step {
   StepKind kind;
-  int upsample_shift = 0;   // add: log2 of the nearest-neighbour factor
+  int upsample_shift = 0;   // add: log2 of the nearest-neighbor factor
   int tensor_blocks = 0;    // add: blocks after which the tensor's channels begin again; 0: never
   int bit_offset = 0;       // store_bits: channel at which this op's channel 0 lands
   float inverse_scale = 1;  // store_bytes

@@ -41,11 +41,11 @@ def bench(
     ] = None,
 ) -> None:
     """Time MODELs side by side, in turns, one image at a time."""
-    from bihrnet.benchmark.alternation import measure
-    from bihrnet.benchmark.contenders import prepare
-    from bihrnet.benchmark.report import check_chart, report, write_chart
-    from bihrnet.engine.session import default_isa
-    from bihrnet.loading import list_models
+    from bihrnet.bench.alternation import measure
+    from bihrnet.bench.contenders import prepare
+    from bihrnet.bench.report import check_chart, report, write_chart
+    from bihrnet.engine.engine_model import default_isa
+    from bihrnet.zoo import list_models
 
     chosen = models or list_models()[:1]
     if not chosen:

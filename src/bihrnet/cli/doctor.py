@@ -69,7 +69,7 @@ def examine(files: list[Path]) -> dict[str, Any]:
     import cv2
     import numpy as np
 
-    from bihrnet.loading import list_models
+    from bihrnet.zoo import list_models
 
     libraries: dict[str, str | None] = {"numpy": np.__version__, "opencv": cv2.__version__}
     missing = []
@@ -97,7 +97,12 @@ def examine(files: list[Path]) -> dict[str, Any]:
 def _engine() -> dict[str, Any]:
     """Which kernels of the 1-bit engine run here, and why; "error" where none can."""
     try:
-        from bihrnet.engine.session import ISA_VARIABLE, available_cores, default_isa, usable_isas
+        from bihrnet.engine.engine_model import (
+            ISA_VARIABLE,
+            available_cores,
+            default_isa,
+            usable_isas,
+        )
 
         return {
             "isa": default_isa(),
@@ -124,7 +129,7 @@ def _goldens(files: list[Path]) -> dict[str, dict[str, bool]]:
 
     Where the engine cannot be loaded, there is no instruction set to check a model with.
     """
-    from bihrnet.loading import find_model, model_cards
+    from bihrnet.zoo import find_model, model_cards
 
     paths = {card.name: card.path for card in model_cards()}
     paths |= {str(file): find_model(file) for file in files}

@@ -21,9 +21,9 @@ from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
     from bihrnet.data import PeopleDataset
-    from bihrnet.evaluate import Evaluation
+    from bihrnet.evaluation.evaluate import Evaluation
     from bihrnet.heatmap import Decoding
-    from bihrnet.heatmap_model import HeatmapModel
+    from bihrnet.model import HeatmapModel
 
 DATASETS = ("coco", "mpii", "lsp", "lspet", "crowdpose", "synthetic")
 
@@ -97,8 +97,8 @@ def evaluate(
         if data is None and dataset != "synthetic":
             raise BihrnetError(f"--data is missing: the folder of data set {dataset!r}")
         from bihrnet.data import load_dataset
-        from bihrnet.evaluate import dataset_results
-        from bihrnet.loading import load
+        from bihrnet.evaluation.evaluate import dataset_results
+        from bihrnet.zoo import load
 
         loaded = load(model)
         # COCO's format holds any joints, and any are drawn: the model's.
@@ -119,7 +119,7 @@ def _evaluate_model(
     decoding: Decoding | None,
     batch_size: int,
 ) -> Evaluation:
-    from bihrnet.evaluate import evaluate as evaluate_model
+    from bihrnet.evaluation.evaluate import evaluate as evaluate_model
 
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(model.spec.name, total=len(people))
@@ -137,8 +137,8 @@ def _judge_results(
     results: Path, dataset: str, annotations: Path | None, own: str | None
 ) -> dict[str, Any]:
     """Score poses made elsewhere; keys as with a model, null where only its maker knows."""
-    from bihrnet.metrics.coco import evaluate_keypoints
-    from bihrnet.metrics.coco_files import EvaluationProtocol, read_ground_truth, read_results
+    from bihrnet.evaluation.coco import evaluate_keypoints
+    from bihrnet.evaluation.coco_files import EvaluationProtocol, read_ground_truth, read_results
     from bihrnet.skeleton import COCO, CROWDPOSE, load_skeleton
 
     if dataset not in ("coco", "crowdpose"):

@@ -39,7 +39,7 @@ def export(
     ] = "",
 ) -> None:
     """Write CHECKPOINT as a model file for the engine (.bhr) or as ONNX."""
-    from bihrnet.loading import ENGINE_SUFFIX
+    from bihrnet.zoo import ENGINE_SUFFIX
 
     suffix, refinement = out.suffix.lower(), parse_decoding(decoding)
     if checkpoint.suffix.lower() == ENGINE_SUFFIX:
@@ -56,21 +56,21 @@ def export(
         raise BihrnetError("--calibrate belongs to --precision int8")
     check_writable(out, [checkpoint])
     from bihrnet.nn.checkpoint import read_checkpoint
-    from bihrnet.nn.session import TorchSession
+    from bihrnet.nn.torch_model import TorchModel
 
     content = read_checkpoint(checkpoint)
     spec = content.spec
     if refinement is not None:
         spec = replace(spec, decoding=refinement)
-    session = TorchSession(content.build(), spec)
+    session = TorchModel(content.build(), spec)
     if suffix == ".onnx":
         from bihrnet.export.onnx import write_onnx
 
         write_onnx(session, out)
     else:
         from bihrnet.engine.model_file import write_model
-        from bihrnet.export.bhr import to_bhr
-        from bihrnet.export.crops import calibration_crops
+        from bihrnet.export.bhr.crops import calibration_crops
+        from bihrnet.export.bhr.export import to_bhr
 
         crops = (
             calibration_crops(

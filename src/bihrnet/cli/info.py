@@ -32,7 +32,7 @@ def info(
     ] = None,
 ) -> None:
     """Count parameters, weights and operations of MODEL for one image."""
-    from bihrnet.loading import ENGINE_SUFFIX, model_cards
+    from bihrnet.zoo import ENGINE_SUFFIX, model_cards
 
     bundled = {card.name: card.path for card in model_cards()}
     path = bundled.get(model, Path(model))
@@ -74,10 +74,10 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
             f"counting {str(path)!r} needs PyTorch, which is missing: pip install 'bihrnet[train]'"
         ) from None
 
-    from bihrnet.loading import CHECKPOINT_SUFFIXES, list_models
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.counting import count
     from bihrnet.nn.registry import find
+    from bihrnet.zoo import CHECKPOINT_SUFFIXES, list_models
 
     with torch.device("meta"):  # counting needs shapes only
         if path.suffix.lower() in CHECKPOINT_SUFFIXES:

@@ -7,7 +7,7 @@ import typer
 
 def models() -> None:
     """List the bundled weights and what was measured; the first is the default."""
-    from bihrnet.loading import model_cards
+    from bihrnet.zoo import model_cards
 
     cards = model_cards()
     if not cards:

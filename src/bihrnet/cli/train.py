@@ -16,7 +16,7 @@ def train(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a bundled recipe.")],
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys, as optimiser.lr=3e-3."),
+        typer.Argument(metavar="[KEY=VALUE]...", help="Recipe keys, as optimizer.lr=3e-3."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of the data set.")] = None,
     teacher: Annotated[

@@ -1,4 +1,4 @@
-"""HRNet's training augmentation: half-body, scale, rotation, flip; and a colour jitter."""
+"""HRNet's training augmentation: half-body, scale, rotation, flip; and a color jitter."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Augmentation:
         rotation_probability: ... with this probability.
         flip_probability: of mirroring.
         half_body_probability: of cropping to the upper or lower half of the body, for people with
-            more than `half_body_min_joints` labelled joints.
+            more than `half_body_min_joints` labeled joints.
         half_body_min_joints: see above.
-        color_jitter: j; each colour channel is multiplied by a number from 1 - j to 1 + j.
+        color_jitter: j; each color channel is multiplied by a number from 1 - j to 1 + j.
     """
 
     scale: float = 0.0
@@ -104,7 +104,7 @@ def jitter_colors(
 def _half_body(
     person: Person, skeleton: Skeleton, output: tuple[int, int], rng: np.random.Generator
 ) -> Crop | None:
-    """Crop around the labelled joints of one half; None where no half has enough of them."""
+    """Crop around the labeled joints of one half; None where no half has enough of them."""
     upper, lower = (
         person.keypoints[[joint for joint in half if person.visible[joint] > 0]]
         for half in (skeleton.upper_body, skeleton.lower_body)
@@ -115,7 +115,7 @@ def _half_body(
         half = lower
     if len(half) < 2 or not np.ptp(half, axis=0).any():
         return None
-    # HRNet centres on the mean of the joints, not on the middle of their box.
+    # HRNet centers on the mean of the joints, not on the middle of their box.
     x, y = half.mean(axis=0, dtype=np.float64)
     width, height = grow_to_aspect(tuple(np.ptp(half, axis=0).astype(float)), output)
     size = (width * _HALF_BODY_PADDING, height * _HALF_BODY_PADDING)

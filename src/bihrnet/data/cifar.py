@@ -45,7 +45,7 @@ _LAYOUTS = {
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledImages:
+class LabeledImages:
     """One split.
 
     Attributes:
@@ -61,7 +61,7 @@ class LabelledImages:
     labels: NDArray[np.int64]
 
 
-def load_cifar(root: Path, split: Split) -> LabelledImages:
+def load_cifar(root: Path, split: Split) -> LabeledImages:
     """Load one split; which of the two sets it is follows from the files.
 
     Args:
@@ -77,7 +77,7 @@ def load_cifar(root: Path, split: Split) -> LabelledImages:
             if any(path.is_file() for path in paths):
                 parts = [_read(path, layout) for path in paths]
                 images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
-                return LabelledImages(name, layout.classes, images, labels)
+                return LabeledImages(name, layout.classes, images, labels)
     known = " or ".join(layout.files[split][0] for layout in _LAYOUTS.values())
     raise BihrnetError(f"{root}: holds no CIFAR in its binary version: no {known}")
 

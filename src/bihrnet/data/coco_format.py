@@ -74,7 +74,7 @@ class CocoFile:
         """The people of the annotations, or of a file of detections, with their images.
 
         Ground truth is cleaned as in HRNet's code: no crowds, nobody without area or without a
-        labelled joint; boxes are clipped to the image. A detected person has no labelled joint,
+        labeled joint; boxes are clipped to the image. A detected person has no labeled joint,
         and boxes in images that the annotations do not list are left out.
 
         Args:
@@ -86,7 +86,7 @@ class CocoFile:
         Raises:
             BihrnetError: an image is missing, or the boxes are malformed.
         """
-        people = self._labelled_people() if boxes is None else self._detected_people(boxes)
+        people = self._labeled_people() if boxes is None else self._detected_people(boxes)
         used = GROUND_TRUTH if boxes is None else boxes.name
         return PeopleDataset(
             name,
@@ -98,11 +98,11 @@ class CocoFile:
             boxes=used,
         )
 
-    def _labelled_people(self) -> list[Person]:
+    def _labeled_people(self) -> list[Person]:
         entries = [(one, self._clean_box(one)) for one in self._annotations]
         kept = [(one, box) for one, box in entries if box is not None]
         if not kept:
-            raise BihrnetError(f"{self.path}: holds no person with a box and a labelled joint")
+            raise BihrnetError(f"{self.path}: holds no person with a box and a labeled joint")
         folder = self._find_images([one.image_id for one, _ in kept])
         people = []
         for annotation, box in kept:
@@ -214,7 +214,7 @@ def image_folders(annotations: Path) -> list[Path]:
 
 
 def split_keypoints(values: Sequence[float]) -> tuple[FloatArray, FloatArray]:
-    """COCO's x1, y1, v1, x2, ... -> keypoints (K, 2), zero where unlabelled, and visible (K,)."""
+    """COCO's x1, y1, v1, x2, ... -> keypoints (K, 2), zero where unlabeled, and visible (K,)."""
     table = np.asarray(values, dtype=np.float32).reshape(-1, 3)
     visible = (table[:, 2] > 0).astype(np.float32)
     return table[:, :2] * visible[:, None], visible

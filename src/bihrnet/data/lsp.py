@@ -32,7 +32,7 @@ def load_lsp(root: Path, split: str = "test") -> PeopleDataset:
     """Load LSP: the first 1000 images to train on, the last 1000 to test.
 
     The crop is the whole image: LSP's images are cut out around their one person, and the
-    protocol gives no box. All joints are labelled; the third row of the matrix tells which are
+    protocol gives no box. All joints are labeled; the third row of the matrix tells which are
     occluded, which neither training nor PCK asks for.
 
     Args:
@@ -68,10 +68,10 @@ def load_lsp(root: Path, split: str = "test") -> PeopleDataset:
 
 
 def load_lspet(root: Path, split: str = "val") -> PeopleDataset:
-    """Load LSPET: 10,000 images, one labelled person each.
+    """Load LSPET: 10,000 images, one labeled person each.
 
-    A person's box is that of the labelled joints, because the images may show much around the
-    person. Images with fewer than two labelled joints are left out.
+    A person's box is that of the labeled joints, because the images may show much around the
+    person. Images with fewer than two labeled joints are left out.
 
     Args:
         root: the folder that holds `joints.mat`, `images/im00001.jpg` ... `im10000.jpg` and
@@ -88,13 +88,13 @@ def load_lspet(root: Path, split: str = "val") -> PeopleDataset:
     people = []
     for number in numbers:
         visible = joints[number, :, 2] > 0
-        labelled = joints[number, visible, :2]
-        _require_places(labelled, number, path)
-        if len(labelled) < 2 or not np.ptp(labelled, axis=0).any():
+        labeled = joints[number, visible, :2]
+        _require_places(labeled, number, path)
+        if len(labeled) < 2 or not np.ptp(labeled, axis=0).any():
             continue
         people.append(_lspet_person(root / "images", number, joints[number, :, :2], visible))
     if not people:
-        raise BihrnetError(f"{path}: split {split!r} has no image with labelled joints")
+        raise BihrnetError(f"{path}: split {split!r} has no image with labeled joints")
     find_images([root / "images"], [_lspet_name(person.image_id - 1) for person in people], path)
     return PeopleDataset("lspet", split, LSP, people)
 

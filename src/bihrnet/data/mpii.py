@@ -24,7 +24,7 @@ MAT_NAME = "mpii_human_pose_v1_u12_1.mat"
 
 #: A person's `scale` is the height in units of 200 pixels.
 _SCALE_UNIT = 200
-#: HRNet lowers the centre by 15 pixels per unit of scale, so that feet stay in, and pads by 1.25.
+#: HRNet lowers the center by 15 pixels per unit of scale, so that feet stay in, and pads by 1.25.
 _LOWERED, _PADDING = 15, 1.25
 #: MPII's reference length is 0.6 times the diagonal of the head box (its SC_BIAS).
 _HEAD_SHARE = 0.6
@@ -52,8 +52,8 @@ def load_mpii(root: Path, split: str = "val") -> PeopleDataset:
     """Load MPII.
 
     HRNet's JSON is taken where there is one. The MATLAB file knows no validation people: from it
-    "train" and "trainval" are all labelled people of the training images, "train" without the
-    images of `valid.json` where that is beside it. Joints count as labelled whether MPII calls
+    "train" and "trainval" are all labeled people of the training images, "train" without the
+    images of `valid.json` where that is beside it. Joints count as labeled whether MPII calls
     them visible or not, as in HRNet's files.
 
     Args:
@@ -78,7 +78,7 @@ def load_mpii(root: Path, split: str = "val") -> PeopleDataset:
         entries = read_json(path, _ENTRIES)
         head_sizes = _read_head_sizes(path, len(entries))
     if not entries:
-        raise BihrnetError(f"{path}: holds no labelled person")
+        raise BihrnetError(f"{path}: holds no labeled person")
     near, above = path.parent, path.parent.parent
     names = [entry.image for entry in entries]
     folder = find_images([near / "images", above / "images", near], names, path)
@@ -128,7 +128,7 @@ def _read_head_sizes(annotations: Path, count: int) -> list[float | None]:
 
 
 def _read_mat(path: Path, split: str) -> tuple[list[_Entry], list[float | None]]:
-    """Labelled people of the training images, with the sizes of their heads."""
+    """Labeled people of the training images, with the sizes of their heads."""
     if split not in ("train", "trainval"):
         raise BihrnetError(
             f"{path}: has no split {split!r}, only 'train' and 'trainval'; validation people are "
@@ -166,18 +166,18 @@ def _rect_entry(image: str, rect: Any) -> _Entry | None:
     position: Any = getattr(rect, "objpos", None)
     if not np.size(points) or not np.size(scale) or not hasattr(position, "x"):
         return None
-    joints, labelled = [(0.0, 0.0)] * len(MPII), [0] * len(MPII)
+    joints, labeled = [(0.0, 0.0)] * len(MPII), [0] * len(MPII)
     for point in np.atleast_1d(points):
         if not 0 <= point.id < len(MPII):
             raise ValueError(f"there is no joint {point.id}")
         joints[point.id] = (float(point.x), float(point.y))
-        labelled[point.id] = 1
+        labeled[point.id] = 1
     return _Entry(
         image=image,
         center=(float(position.x), float(position.y)),
         scale=float(scale),
         joints=joints,
-        joints_vis=labelled,
+        joints_vis=labeled,
     )
 
 

@@ -32,8 +32,8 @@ class Person:
         center: (x, y), middle of the crop.
         size: (width, height) of the crop, padding included, before it grows to the aspect ratio of
             a network's input.
-        keypoints: (K, 2) x, y; (0, 0) where unlabelled.
-        visible: (K,) 1 where the joint is labelled (occluded ones too), else 0. All 0 for a person
+        keypoints: (K, 2) x, y; (0, 0) where unlabeled.
+        visible: (K,) 1 where the joint is labeled (occluded ones too), else 0. All 0 for a person
             that is known from a detector only.
         box: (4,) x, y, width, height without padding, or None where a data set gives none.
         head_size: MPII's reference length of PCKh, 0.6 times the diagonal of the head box; None
@@ -93,7 +93,7 @@ class Person:
     def read_image(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB.
 
-        Published data sets label pixels as they are stored, labelling tools in a browser as EXIF
+        Published data sets label pixels as they are stored, labeling tools in a browser as EXIF
         turns them: the annotated size tells.
 
         Raises:

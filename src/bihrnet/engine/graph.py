@@ -23,9 +23,9 @@ class Tensor:
 
     Attributes:
         name: unique in the graph.
-        type: "f32"; "bits", packed signs, 1 = negative; "u8", quantised values.
+        type: "f32"; "bits", packed signs, 1 = negative; "u8", quantized values.
         channels: channels, innermost. Bits of one pixel fill ceil(channels / 64) words.
-        inverse_scale: u8 only, quantised steps per unit: q = clamp(round(v * inverse_scale) +
+        inverse_scale: u8 only, quantized steps per unit: q = clamp(round(v * inverse_scale) +
             zero_point, 0, 255). The image has 1: its values are the pixels themselves.
         zero_point: u8 only, the q of v = 0.
     """
@@ -112,8 +112,8 @@ class SignStep:
 
 
 @dataclass(frozen=True)
-class QuantiseStep:
-    """tensor[y, x, channel + c] = v quantised, a u8 tensor (see `Tensor`)."""
+class QuantizeStep:
+    """tensor[y, x, channel + c] = v quantized, a u8 tensor (see `Tensor`)."""
 
     tensor: str
     channel: int = 0
@@ -127,7 +127,7 @@ class MeanStep:
     channel: int = 0
 
 
-WriteStep: TypeAlias = StoreStep | SignStep | QuantiseStep | MeanStep
+WriteStep: TypeAlias = StoreStep | SignStep | QuantizeStep | MeanStep
 Step: TypeAlias = (
     AddStep | MultiplyStep | ReluStep | PreluStep | ScaleStep | ShiftStep | SigmoidStep | WriteStep
 )
@@ -265,7 +265,7 @@ STEPS: dict[str, type[Step]] = {
     "sigmoid": SigmoidStep,
     "store": StoreStep,
     "sign": SignStep,
-    "quantise": QuantiseStep,
+    "quantize": QuantizeStep,
     "mean": MeanStep,
 }
 _CONSTANT_FIELDS = ("weight", "mul", "add", "offset", "slope", "scale", "shift", "threshold")

@@ -27,7 +27,7 @@ from bihrnet.engine.validation import MAX_SIDE, infer_sizes
 from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
 from bihrnet.heatmap import Decoding
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.model import ModelSpec
 from bihrnet.skeleton import Skeleton
 
 FORMAT = 1

@@ -22,7 +22,7 @@ from bihrnet.engine.graph import (
     MultiplyStep,
     Op,
     PreluStep,
-    QuantiseStep,
+    QuantizeStep,
     ReluStep,
     ScaleStep,
     ShiftStep,
@@ -157,7 +157,7 @@ class _Translation:
             network.step_prelu(self.floats(step.slope))
         elif isinstance(step, SigmoidStep):
             network.step_sigmoid()
-        elif isinstance(step, StoreStep | QuantiseStep):
+        elif isinstance(step, StoreStep | QuantizeStep):
             network.step_store(self.numbers[step.tensor], step.channel)
         elif isinstance(step, SignStep):
             threshold = self.floats(step.threshold)

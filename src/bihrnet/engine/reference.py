@@ -25,7 +25,7 @@ from bihrnet.engine.graph import (
     MultiplyStep,
     Op,
     PreluStep,
-    QuantiseStep,
+    QuantizeStep,
     ReluStep,
     ScaleStep,
     ShiftStep,
@@ -37,7 +37,7 @@ from bihrnet.engine.graph import (
 from bihrnet.engine.model_file import ModelFile
 from bihrnet.engine.packing import unpack_bits, unpack_ternary
 from bihrnet.engine.validation import infer_sizes
-from bihrnet.heatmap_model import ModelSpec
+from bihrnet.model import ModelSpec
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
@@ -45,7 +45,7 @@ Floats = NDArray[np.float32]
 _DTYPES = {"f32": np.float32, "bits": np.bool_, "u8": np.uint8}
 
 
-class ReferenceSession:
+class ReferenceModel:
     """A `.bhr` model run by NumPy; a `HeatmapModel`. Warns that it is slow."""
 
     def __init__(self, model: ModelFile) -> None:
@@ -156,7 +156,7 @@ def upsample(x: Array, factor: int) -> Array:
     return x.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
-def quantise(value: Floats, tensor: Tensor) -> NDArray[np.uint8]:
+def quantize(value: Floats, tensor: Tensor) -> NDArray[np.uint8]:
     """clamp(rint(v * inverse_scale) + zero_point, 0, 255), halves to even."""
     q = np.rint(value * np.float32(tensor.inverse_scale)) + tensor.zero_point
     return np.clip(q, 0, 255).astype(np.uint8)
@@ -188,8 +188,8 @@ def _step(
     target = values[step.tensor][..., step.channel : step.channel + value.shape[-1]]
     if isinstance(step, SignStep):
         target[...] = value < constants[step.threshold]
-    elif isinstance(step, QuantiseStep):
-        target[...] = quantise(value, tensors[step.tensor])
+    elif isinstance(step, QuantizeStep):
+        target[...] = quantize(value, tensors[step.tensor])
     elif isinstance(step, MeanStep):
         target[...] = value.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
     else:

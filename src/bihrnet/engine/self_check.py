@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bihrnet.engine.engine_model import EngineModel, usable_isas
 from bihrnet.engine.golden import golden_image
 from bihrnet.engine.model_file import read_model
-from bihrnet.engine.session import EngineSession, usable_isas
 
 
 def check_golden(path: str | Path) -> dict[str, bool]:
@@ -20,4 +20,4 @@ def check_golden(path: str | Path) -> dict[str, bool]:
     """
     file = read_model(path)
     image = golden_image(file.golden.seed, file.spec.input_size)
-    return {isa: file.golden.matches(EngineSession(file, isa=isa)(image)) for isa in usable_isas()}
+    return {isa: file.golden.matches(EngineModel(file, isa=isa)(image)) for isa in usable_isas()}

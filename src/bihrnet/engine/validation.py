@@ -23,7 +23,7 @@ from bihrnet.engine.graph import (
     MultiplyStep,
     Op,
     PreluStep,
-    QuantiseStep,
+    QuantizeStep,
     ScaleStep,
     ShiftStep,
     SignStep,
@@ -123,7 +123,7 @@ class _Walk:
             self.refuse(f"tensor {name!r} has the inverse scale {scale}, no positive f32 number")
         plain = scale == 1 and tensor.zero_point == 0
         if not 0 <= tensor.zero_point <= 255 or (tensor.type != "u8" and not plain):
-            self.refuse(f"tensor {name!r} has quantisation that its type {tensor.type} lacks")
+            self.refuse(f"tensor {name!r} has quantization that its type {tensor.type} lacks")
         self.tensors[tensor.name] = tensor
 
     def check_ends(self) -> None:
@@ -297,7 +297,7 @@ class _Walk:
 
     def check_write(self, step: WriteStep, size: Size, channels: int) -> None:
         tensor = self.tensor(step.tensor)
-        kinds = {SignStep: "bits", QuantiseStep: "u8"}
+        kinds = {SignStep: "bits", QuantizeStep: "u8"}
         start, stop = step.channel, step.channel + channels
         fits = tensor.name != self.graph.input and start >= 0 and stop <= tensor.channels
         if tensor.type != kinds.get(type(step), "f32") or not fits:

@@ -1,4 +1,4 @@
-"""Annotated pictures: limbs and joints over the image, left and right in different colours."""
+"""Annotated pictures: limbs and joints over the image, left and right in different colors."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _draw_pose(
     limbs: Sequence[tuple[int, int]],
     colors: Sequence[Color],
 ) -> None:
-    """Dark outlines first, then colours: crossing limbs stay apart from the background."""
+    """Dark outlines first, then colors: crossing limbs stay apart from the background."""
     full = _line_width(points[joints], canvas.shape)
     # Short limbs, as between the eyes, are thin, and so are joints that hold only short ones.
     widths = [min(full, max(1.0, _length(points[a] - points[b]) / 3)) for a, b in limbs]
@@ -85,7 +85,7 @@ def _draw_pose(
     for (first, second), width in zip(limbs, widths, strict=True):
         middle = (points[first] + points[second]) / 2
         start, end = colors[first], colors[second]
-        # An arm or a leg is of one colour up to the middle of the body.
+        # An arm or a leg is of one color up to the middle of the body.
         _line(canvas, points[first], middle, end if start == CENTER else start, width)
         _line(canvas, middle, points[second], start if end == CENTER else end, width)
     for joint, radius in radii.items():

@@ -18,11 +18,11 @@ from bihrnet.estimate.smoothing import Smoother
 from bihrnet.estimate.tracking import Tracker
 from bihrnet.estimate.video import Frame, VideoReader
 from bihrnet.heatmap import decode_in_images
-from bihrnet.heatmap_model import HeatmapModel
 from bihrnet.images import as_rgb, read_image
-from bihrnet.loading import load
+from bihrnet.model import HeatmapModel
 from bihrnet.oks import oks_nms
 from bihrnet.pose import ImagePoses, Pose, pose_score
+from bihrnet.zoo import load
 
 
 class PoseEstimator:
@@ -71,7 +71,7 @@ class PoseEstimator:
 
         Args:
             image: path of an image file, or an array as `images.as_rgb` takes it: (H, W, 3) uint8
-                RGB, also grey, RGBA or uint16.
+                RGB, also gray, RGBA or uint16.
             boxes: (N, 4) x, y, width, height of the people in pixels where they are known; they
                 may reach over the border. The detector is not asked then.
 

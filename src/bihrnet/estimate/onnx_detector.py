@@ -16,7 +16,7 @@ from bihrnet.estimate.video import Frame
 
 #: Height and width of the input where the graph leaves them open.
 OPEN_SIDE = 640
-#: Grey of what the image does not fill, as in YOLO's training.
+#: Gray of what the image does not fill, as in YOLO's training.
 PADDING = 114
 
 _TYPES = {
@@ -30,14 +30,14 @@ class OnnxDetector:
     """People by a detector in an ONNX file; a `PersonDetector`.
 
     The image is scaled to fit the graph's input (1, 3, h, w) or (3, h, w), keeps its aspect ratio
-    and stands in the top left corner. What the outputs mean is recognised (`onnx_outputs`).
+    and stands in the top left corner. What the outputs mean is recognized (`onnx_outputs`).
 
     Args:
         path: the file.
         min_score: boxes that score less are left out.
-        order: colour order of the input. None is the custom of the layout: "BGR" for graphs with
+        order: color order of the input. None is the custom of the layout: "BGR" for graphs with
             the two outputs dets and labels (mmdeploy), "RGB" for all others.
-        mean: subtracted from pixel values 0..255, in the colour order of the input.
+        mean: subtracted from pixel values 0..255, in the color order of the input.
         std: divides what is left. None is the custom: 1 for mmdeploy, else 255. uint8 inputs take
             the pixels as they are.
 

@@ -1,6 +1,6 @@
 """What the outputs of an ONNX detector mean: boxes and scores of people from known layouts.
 
-A layout is recognised by the number of outputs and their shapes (docs/predict.md has the table):
+A layout is recognized by the number of outputs and their shapes (docs/predict.md has the table):
 
 ==============  ==================================================  =============
 layout          outputs                                             person class
@@ -12,7 +12,7 @@ YOLO columns    (1, 4 + C, N): box, C class scores                  0
 YOLO rows       (1, N, 5 + C): box, objectness, C class scores      0
 ==============  ==================================================  =============
 
-Boxes are x1, y1, x2, y2 in input pixels; those of both YOLO layouts are centre, width and height,
+Boxes are x1, y1, x2, y2 in input pixels; those of both YOLO layouts are center, width and height,
 and overlap until they are suppressed here.
 """
 

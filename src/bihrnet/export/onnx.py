@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bihrnet.errors import BihrnetError
-from bihrnet.export.layers import (
+from bihrnet.export.ir import (
     Affine,
     AnyLayer,
     AveragePool,
@@ -50,17 +50,17 @@ from bihrnet.export.layers import (
 )
 from bihrnet.export.trace import trace, trace_layers
 from bihrnet.files import replacing
-from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
-from bihrnet.nn.session import TorchSession
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.nn.torch_model import TorchModel
 
 OPSET = 17
 IR_VERSION = 8  # of that opset's time, so that older runtimes read it, too
 
 
-def write_onnx(session: TorchSession, path: str | Path) -> None:
+def write_onnx(session: TorchModel, path: str | Path) -> None:
     """Write a network as ONNX: input "image" (N, 3, h, w), output "heatmaps" (N, K, h/4, w/4).
 
-    The image is normalised RGB, float32; the file's metadata holds mean and standard deviation (of
+    The image is normalized RGB, float32; the file's metadata holds mean and standard deviation (of
     values 0..1), name and skeleton. It takes any batch, and any height and width that are multiples
     of 32; where the network crops, only those that divide by 32 to odd numbers where the session's
     size does.

@@ -13,7 +13,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from bihrnet.errors import BihrnetError
-from bihrnet.export.layers import (
+from bihrnet.export.ir import (
     Affine,
     AnyLayer,
     AveragePool,
@@ -46,17 +46,17 @@ from bihrnet.export.layers import (
     Sum,
     Upsample,
 )
-from bihrnet.nn.bihrnet_blocks import Shuffle
-from bihrnet.nn.binarise import Sign as SignModule
-from bihrnet.nn.binary import BinaryConv2d, ChannelShortcut, Shift
-from bihrnet.nn.context import SpatialSoftmax as SpatialSoftmaxModule
-from bihrnet.nn.dynamic_conv import AggregatedConv2d
-from bihrnet.nn.ghost import EnlargeTo
-from bihrnet.nn.lbrn_blocks import TernaryConv2d
-from bihrnet.nn.lbrn_pyramid import enlarge_to, fractional_max_pool
-from bihrnet.nn.lite_hrnet_blocks import Interleave
-from bihrnet.nn.prelu import PReLU
-from bihrnet.nn.upsample import NearestUpsample
+from bihrnet.nn.layers.binarize import Sign as SignModule
+from bihrnet.nn.layers.binary import BinaryConv2d, ChannelShortcut, Shift
+from bihrnet.nn.layers.context import SpatialSoftmax as SpatialSoftmaxModule
+from bihrnet.nn.layers.dynamic_conv import AggregatedConv2d
+from bihrnet.nn.layers.ghost import EnlargeTo
+from bihrnet.nn.layers.prelu import PReLU
+from bihrnet.nn.layers.ternary import TernaryConv2d
+from bihrnet.nn.layers.upsample import NearestUpsample
+from bihrnet.nn.models.bihrnet_blocks import Shuffle
+from bihrnet.nn.models.lbrn_pyramid import enlarge_to, fractional_max_pool
+from bihrnet.nn.models.lite_hrnet_blocks import Interleave
 
 
 class LayerTracer(fx.Tracer):

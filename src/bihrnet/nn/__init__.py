@@ -1,8 +1,9 @@
-"""Networks in torch: binarisers, binary units, one file per network family, a registry."""
+"""Networks in torch: layers, one file per network family, a registry, checkpoints."""
 
-from bihrnet.nn import (  # noqa: F401  (they register networks)
+from bihrnet.nn.layers.binary import latent_parameters
+from bihrnet.nn.models import (  # noqa: F401  (they register networks)
     bihrnet,
-    bulat,
+    binary_hourglass,
     dite_hrnet,
     edite_hrnet,
     hrnet,
@@ -11,10 +12,9 @@ from bihrnet.nn import (  # noqa: F401  (they register networks)
     lite_hrnet,
     mobilenet_v2,
     mobilenet_v3,
-    resnet,
     shufflenet_v2,
+    simplebaseline,
 )
-from bihrnet.nn.binary import latent_parameters
 from bihrnet.nn.registry import Architecture, architectures, build
 
 __all__ = ["Architecture", "architectures", "build", "latent_parameters"]

@@ -6,7 +6,7 @@ files, for passing on, are small (`save_slim_checkpoint`).
 
 Two things about a network follow from how it was trained, so they are read from the recipe in the
 metadata: whether the weights of its binary layers are still real-valued (the first stage of a
-reverse-order initialisation, ``binarisation: {weights: real}``), and whether it gives logits
+reverse-order initialization, ``binarization: {weights: real}``), and whether it gives logits
 (``loss: bce``).
 """
 
@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from bihrnet.errors import BihrnetError
-from bihrnet.heatmap_model import ModelSpec
-from bihrnet.nn.binary import use_real_weights
+from bihrnet.model import ModelSpec
+from bihrnet.nn.layers.binary import use_real_weights
 from bihrnet.nn.logits import LOGIT_LOSS, SigmoidHeatmaps
 from bihrnet.nn.registry import architectures, build
-from bihrnet.nn.session import TorchSession
 from bihrnet.nn.slim_weights import pack, unpack
 from bihrnet.nn.torch_file import read_torch_file, write_torch_file
+from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import Skeleton
 
 FORMAT = 1
@@ -112,7 +112,7 @@ class Checkpoint:
         Raises:
             BihrnetError: the weights are not those of the network.
         """
-        if self.recipe.get("binarisation", {}).get("weights") == "real":
+        if self.recipe.get("binarization", {}).get("weights") == "real":
             use_real_weights(network)
         try:
             network.load_state_dict(self.weights, assign=True)
@@ -163,20 +163,20 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise BihrnetError(f"{path}: broken checkpoint: {reason}") from error
 
 
-def open_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> TorchSession:
+def open_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> TorchModel:
     """A checkpoint as a model that is ready to run.
 
     Raises:
         BihrnetError: as `read_checkpoint`, or the weights do not fit the architecture.
     """
     checkpoint = read_checkpoint(path)
-    return TorchSession(checkpoint.build(), checkpoint.spec, device)
+    return TorchModel(checkpoint.build(), checkpoint.spec, device)
 
 
 def save_slim_checkpoint(
     path: str | Path, module: torch.nn.Module, metadata: Mapping[str, Any], *, half: bool = True
 ) -> None:
-    """Write a network for passing on: no optimiser, no history, atomically.
+    """Write a network for passing on: no optimizer, no history, atomically.
 
     Args:
         path: is replaced once the new file is complete.
@@ -210,7 +210,7 @@ def _first_mismatch(error: RuntimeError) -> str:
 
 def _recipe(fields: Mapping[str, Any]) -> dict[str, Any]:
     recipe = dict(fields)
-    for section in ("data", "evaluation", "binarisation"):
+    for section in ("data", "evaluation", "binarization"):
         if not isinstance(recipe.get(section, {}), dict):
             raise TypeError(f"its recipe has {recipe[section]!r} as {section}")
     return recipe

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bihrnet.nn.binary import BinaryConv2d
-from bihrnet.nn.dynamic_conv import AggregatedConv2d
-from bihrnet.nn.lbrn_blocks import TernaryConv2d
+from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.dynamic_conv import AggregatedConv2d
+from bihrnet.nn.layers.ternary import TernaryConv2d
 
 _LEARNED_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, AggregatedConv2d)
 
@@ -21,7 +21,7 @@ class Counts:
     """Plain counts for one image. A MAC is one multiply-accumulate.
 
     Attributes:
-        params: all learned parameters, those of normalisation and activations included.
+        params: all learned parameters, those of normalization and activations included.
         real_macs: of real-valued convolutions, transposed convolutions and linear layers.
         binary_macs: of binary convolutions.
         binary_weights: weights of binary convolutions, one bit each when deployed.
@@ -47,7 +47,7 @@ class Counts:
 def count(model: nn.Module, size: tuple[int, int]) -> Counts:
     """Count a network at an input of `size` (height, width); nothing is computed.
 
-    Normalisation, activations, resizing and additions are free, as in the papers' tools. A
+    Normalization, activations, resizing and additions are free, as in the papers' tools. A
     transposed convolution costs what it does, one MAC per weight and input pixel; HRNet's
     summary tool takes its output pixels, four times too many. A dynamic convolution counts as one
     convolution, and mixing its kernels is free, as in Dite-HRNet's tables.

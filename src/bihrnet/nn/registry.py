@@ -160,7 +160,7 @@ def build(architecture: str, joints: int, **options: Any) -> nn.Module:
         options: see `Architecture.options`.
 
     Returns:
-        A module that maps (N, 3, h, w) float RGB images, normalised with ImageNet's mean and
+        A module that maps (N, 3, h, w) float RGB images, normalized with ImageNet's mean and
         standard deviation, h and w multiples of `Architecture.multiple`, to (N, K, h/4, w/4)
         heatmaps. In training mode it may give a list of such heatmaps, one for each stack.
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bihrnet.nn.binarise import weight_scale
-from bihrnet.nn.binary import BinaryConv2d
-from bihrnet.nn.dynamic_conv import AggregatedConv2d
+from bihrnet.nn.layers.binarize import weight_scale
+from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.dynamic_conv import AggregatedConv2d
 
 _BITS, _SCALE, _SHAPE = ".bits", ".scale", ".shape"
 
@@ -24,7 +24,7 @@ _BITS, _SCALE, _SHAPE = ".bits", ".scale", ".shape"
 def pack(module: nn.Module) -> dict[str, Tensor]:
     """State dict of `module` with binary weights as bits and other weight matrices as float16.
 
-    Biases, normalisation and activations stay float32: they are small, and running variances may
+    Biases, normalization and activations stay float32: they are small, and running variances may
     lie below float16's range.
     """
     state = {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Batches whose content depends on (seed, optimiser step) alone.
+"""Batches whose content depends on (seed, optimizer step) alone.
 
 Neither the number of processes, nor worker processes, nor a restart in the middle of an epoch
 changes what a step learns from: the position in the data is computed from the step, so nothing
@@ -39,7 +39,7 @@ class TrainBatches:
         dataset: samples; its randomness must follow from (seed, epoch, index).
         batch_size: of all processes together.
         seed: of the order of samples.
-        position: tells the number of optimiser steps done so far.
+        position: tells the number of optimizer steps done so far.
         rank: of this process.
         processes: how many train together; must divide `batch_size`.
         workers: loader processes.

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import SGD
 
-from bihrnet.data.cifar import SIDE, LabelledImages, load_cifar
+from bihrnet.data.cifar import SIDE, LabeledImages, load_cifar
 from bihrnet.errors import BihrnetError
 from bihrnet.nn.checkpoint import FORMAT
 from bihrnet.nn.registry import find
@@ -99,7 +99,7 @@ def train_classifier(
 class _Run:
     """State of a run."""
 
-    def __init__(self, settings: CifarSettings, samples: LabelledImages) -> None:
+    def __init__(self, settings: CifarSettings, samples: LabeledImages) -> None:
         architecture = find(settings.architecture)
         if architecture.task != "classification":
             raise BihrnetError(
@@ -115,7 +115,7 @@ class _Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(settings.seed)
         self.network = architecture.build(samples.classes, **settings.options).to(self.device)
-        self.optimiser = SGD(
+        self.optimizer = SGD(
             self.network.parameters(),
             settings.lr,
             momentum=0.9,
@@ -130,7 +130,7 @@ class _Run:
         """One epoch, whose data follows from its number; gives its learning rate."""
         progress = epoch / self.settings.epochs
         rate = self.settings.lr * 0.1 ** ((progress >= 0.5) + (progress >= 0.75))
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
         rng = np.random.default_rng((self.settings.seed, epoch))
         order = rng.permutation(len(self.samples.images))
@@ -138,25 +138,25 @@ class _Run:
         for chosen in order[: self.steps * self.settings.batch_size].reshape(self.steps, -1):
             images = augment(self.samples.images[chosen], rng)
             loss = F.cross_entropy(
-                self.network(self._normalised(images)), self._labels(self.samples, chosen)
+                self.network(self._normalized(images)), self._labels(self.samples, chosen)
             )
             if not math.isfinite(loss.item()):
                 raise BihrnetError(
                     f"the loss became {loss.item()} in epoch {epoch + 1}; a lower --lr may help"
                 )
-            self.optimiser.zero_grad()
+            self.optimizer.zero_grad()
             loss.backward()
-            self.optimiser.step()
+            self.optimizer.step()
             self.history.add_step({"loss": loss.item()})
         return rate
 
     @torch.inference_mode()
-    def judge(self, test: LabelledImages) -> tuple[float, float]:
+    def judge(self, test: LabeledImages) -> tuple[float, float]:
         """Mean cross-entropy, and accuracy in percent."""
         self.network.eval()
         loss, right = 0.0, 0
         for chosen in np.array_split(np.arange(len(test.images)), -(-len(test.images) // 256)):
-            logits = self.network(self._normalised(test.images[chosen]))
+            logits = self.network(self._normalized(test.images[chosen]))
             labels = self._labels(test, chosen)
             loss += F.cross_entropy(logits, labels, reduction="sum").item()
             right += int((logits.argmax(1) == labels).sum())
@@ -172,7 +172,7 @@ class _Run:
                 **asdict(self.settings),
             },
             "state_dict": self.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "history": self.history.state_dict(),
         }
         AtomicCheckpointIO().save_checkpoint(content, path)
@@ -187,15 +187,15 @@ class _Run:
                     f"{path} began with {key} {before!r} and cannot go on with {value!r}"
                 )
         self.network.load_state_dict(content["state_dict"])
-        self.optimiser.load_state_dict(content["optimiser"])
+        self.optimizer.load_state_dict(content["optimizer"])
         self.history.load_state_dict(content["history"])
 
-    def _normalised(self, images: NDArray[np.uint8]) -> Tensor:
+    def _normalized(self, images: NDArray[np.uint8]) -> Tensor:
         """(N, 32, 32, 3) uint8 -> (N, 3, 32, 32) float, channels last in memory."""
         pixels = (torch.from_numpy(images).float() - self.mean) / self.std
         return pixels.permute(0, 3, 1, 2).to(self.device)
 
-    def _labels(self, data: LabelledImages, chosen: NDArray[np.int64]) -> Tensor:
+    def _labels(self, data: LabeledImages, chosen: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(data.labels[chosen]).to(self.device)
 
 

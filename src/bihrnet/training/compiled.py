@@ -11,7 +11,7 @@ def check_gradients(network: nn.Module) -> None:
     """See that the first backward pass has reached every parameter.
 
     torch.compile has produced passes whose gradients were exactly 0 where eager ones were not
-    (`bihrnet.nn.upsample`). Training then goes on, and most of the network never learns.
+    (`bihrnet.nn.layers.upsample`). Training then goes on, and most of the network never learns.
 
     Raises:
         BihrnetError: a parameter has no gradient, or one that is 0 everywhere.

@@ -23,7 +23,7 @@ def heatmap_kl(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
     Args:
         student: (N, K, H, W) heatmaps.
         teacher: the same shape; no gradient flows into it.
-        weights: (N, K), 0 where the joint is not labelled: such joints add nothing.
+        weights: (N, K), 0 where the joint is not labeled: such joints add nothing.
     """
     student_log = F.log_softmax(student.flatten(2), dim=2)
     teacher_log = F.log_softmax(teacher.detach().flatten(2), dim=2)
@@ -37,7 +37,7 @@ def soft_label_bce(outputs: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
     Args:
         outputs: (N, K, H, W) of the student.
         teacher: heatmaps of the same shape, cut to 0..1; no gradient flows into them.
-        weights: (N, K), 0 where the joint is not labelled: such joints add nothing.
+        weights: (N, K), 0 where the joint is not labeled: such joints add nothing.
     """
     return binary_cross_entropy(outputs, teacher.detach().clamp(0, 1), weights)
 
@@ -61,7 +61,7 @@ class Teacher:
     `train()` calls.
 
     Args:
-        network: maps (N, 3, h, w) normalised crops to (N, K, h/4, w/4) heatmaps.
+        network: maps (N, 3, h, w) normalized crops to (N, K, h/4, w/4) heatmaps.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -73,6 +73,6 @@ class Teacher:
 
     @torch.no_grad()
     def __call__(self, crops: Tensor) -> Tensor:
-        """Heatmaps of normalised crops, as float32."""
+        """Heatmaps of normalized crops, as float32."""
         heatmaps: Tensor = self._network(crops)
         return heatmaps.float()

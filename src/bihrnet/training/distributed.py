@@ -1,4 +1,4 @@
-"""Several processes that together are one run: who they are, and their batch normalisation.
+"""Several processes that together are one run: who they are, and their batch normalization.
 
 With the statistics of each process's share alone, a run on two processes would not be the run on
 one with the same global batch; and torch's SyncBatchNorm refuses CPU tensors.
@@ -43,11 +43,11 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
         values = input.float()
         count = values.numel() / values.shape[1] * distributed.get_world_size()
         mean = _total(values.sum(dim=(0, 2, 3))) / count
-        centred = values - mean[:, None, None]
-        variance = _total((centred**2).sum(dim=(0, 2, 3))) / count
+        centered = values - mean[:, None, None]
+        variance = _total((centered**2).sum(dim=(0, 2, 3))) / count
         self._update_running(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        output = centred * scale[:, None, None] + self.bias[:, None, None]
+        output = centered * scale[:, None, None] + self.bias[:, None, None]
         return output.to(input.dtype)
 
     @torch.no_grad()
@@ -61,7 +61,7 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(unbiased_variance, momentum)
 
 
-def synchronise_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
+def synchronize_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
     """Let every BatchNorm2d see the global batch; the state dict keeps its keys and values."""
     if device.type != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)

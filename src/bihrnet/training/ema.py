@@ -27,7 +27,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:
-        """Move towards the weights of `network` after optimiser step `step`, counted from 0."""
+        """Move towards the weights of `network` after optimizer step `step`, counted from 0."""
         averages, currents = [], []
         current_state = network.state_dict()
         for name, average in self.network.state_dict().items():

@@ -15,18 +15,18 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from bihrnet.data.people import PeopleDataset
 from bihrnet.errors import BihrnetError
-from bihrnet.evaluate import score_predictions
+from bihrnet.evaluation.evaluate import score_predictions
 from bihrnet.heatmap import decode_in_images, flip_merge
-from bihrnet.heatmap_model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn.logits import heatmaps
 from bihrnet.training.batches import Batch
-from bihrnet.training.binarisation import BinarisationSchedule
+from bihrnet.training.binarization import BinarizationSchedule
 from bihrnet.training.checkpoint import random_states, restore_random_states
 from bihrnet.training.compiled import check_gradients
 from bihrnet.training.distillation import DISTILLATION_LOSSES, Teacher, distillation_loss
 from bihrnet.training.ema import MovingAverage
 from bihrnet.training.losses import POSE_LOSSES
-from bihrnet.training.optimisation import build_optimiser, learning_rate_factor
+from bihrnet.training.optimization import build_optimizer, learning_rate_factor
 from bihrnet.training.recipe import Recipe
 
 CHECKPOINT_FORMAT = 1
@@ -37,8 +37,8 @@ class PoseTraining(pl.LightningModule):
 
     Args:
         recipe: the run.
-        network: (N, 3, h, w) normalised crops -> (N, K, h/4, w/4) heatmaps.
-        steps_per_epoch: optimiser steps of one epoch.
+        network: (N, 3, h, w) normalized crops -> (N, K, h/4, w/4) heatmaps.
+        steps_per_epoch: optimizer steps of one epoch.
         validation: people that every evaluation runs on; their skeleton is the run's.
         teacher: as the recipe's `teacher` section asks.
         compile: let torch.compile fuse the training pass; evaluation stays as it is.
@@ -59,8 +59,8 @@ class PoseTraining(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.recipe = recipe
-        self._binarisation = BinarisationSchedule(
-            network, recipe.binarisation, recipe.epochs * steps_per_epoch
+        self._binarization = BinarizationSchedule(
+            network, recipe.binarization, recipe.epochs * steps_per_epoch
         )
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # A function, not a module: the network must not appear in checkpoints twice.
@@ -94,8 +94,8 @@ class PoseTraining(pl.LightningModule):
         Every stack of a network is supervised, by the labels and by the teacher's one answer; its
         losses are summed.
         """
-        self._binarisation.advance(self.global_step)
-        crops = self._normalised(batch["crop"])
+        self._binarization.advance(self.global_step)
+        crops = self._normalized(batch["crop"])
         outputs = self._learn(crops)
         stacks = [output.float() for output in _as_list(outputs)]
         target, weight = batch["target"], batch["weight"]
@@ -147,7 +147,7 @@ class PoseTraining(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect keypoints, in image pixels, and the sum of the pose loss over samples."""
         network = self._average.network if self._average is not None else self.network
-        crops = self._normalised(batch["crop"])
+        crops = self._normalized(batch["crop"])
         outputs = network(crops).float()
         loss = self._pose_loss(outputs, batch["target"], batch["weight"])
         self._validation_loss += loss.item() * len(crops)
@@ -177,13 +177,13 @@ class PoseTraining(pl.LightningModule):
         self._predicted = []
 
     def configure_optimizers(self) -> Any:
-        """Optimiser and per-step schedule of the recipe."""
-        optimiser = build_optimiser(self.network, self.recipe.optimiser)
+        """Optimizer and per-step schedule of the recipe."""
+        optimizer = build_optimizer(self.network, self.recipe.optimizer)
         factor = learning_rate_factor(
             self.recipe.schedule, self.recipe.epochs, self.steps_per_epoch
         )
-        schedule = {"scheduler": LambdaLR(optimiser, factor), "interval": "step"}
-        return {"optimizer": optimiser, "lr_scheduler": schedule}
+        schedule = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what makes the file a model of its own, and the random states."""
@@ -211,7 +211,7 @@ class PoseTraining(pl.LightningModule):
     def _heatmaps(self, outputs: Tensor) -> NDArray[np.float32]:
         return heatmaps(outputs, self.recipe.loss).cpu().numpy()
 
-    def _normalised(self, crops: Tensor) -> Tensor:
+    def _normalized(self, crops: Tensor) -> Tensor:
         """(N, h, w, 3) uint8 RGB -> (N, 3, h, w) float, channels last in memory."""
         return (crops.permute(0, 3, 1, 2).float() - self._mean) / self._std
 

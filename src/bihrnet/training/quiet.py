@@ -8,7 +8,7 @@ import warnings
 _NOT_NEWS = (
     # A run has as many workers as `--workers` says; the advice does not know the machine's load.
     r".*does not have many workers.*",
-    # Batches follow from the optimiser step (batches.py): resuming anywhere is exact.
+    # Batches follow from the optimizer step (batches.py): resuming anywhere is exact.
     r".*your dataloader is not resumable.*",
     # The run's folder is meant to be used again: it was checked before.
     r".*Checkpoint directory .* exists and is not empty.*",

@@ -73,13 +73,13 @@ class TeacherSection(Section):
     balance: Probability = 0.5
 
 
-class BinarisationSection(Section):
+class BinarizationSection(Section):
     """How far binary layers are binary while they learn (Bulat et al. 2019).
 
     `activations` other than "sign" are smooth functions that grow steep over the run, from the
     first to the second `steepness`; evaluation always takes the exact sign. `weights: real` leaves
     the weights real-valued, also for evaluation: the first stage of a reverse-order
-    initialisation, whose checkpoint the second stage begins with.
+    initialization, whose checkpoint the second stage begins with.
     """
 
     activations: Literal["sign", "tanh", "sigmoid", "softsign"] = "sign"
@@ -87,7 +87,7 @@ class BinarisationSection(Section):
     weights: Literal["binary", "real"] = "binary"
 
 
-class OptimiserSection(Section):
+class OptimizerSection(Section):
     """Adam as in HRNet unless said otherwise. Latent weights of binary layers never decay."""
 
     name: Literal["adam", "adamw", "rmsprop"] = "adam"
@@ -137,8 +137,8 @@ class Recipe(Section):
     data: DataSection
     loss: LossName
     teacher: TeacherSection | None = None
-    binarisation: BinarisationSection = BinarisationSection()
-    optimiser: OptimiserSection
+    binarization: BinarizationSection = BinarizationSection()
+    optimizer: OptimizerSection
     schedule: ScheduleSection
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]

@@ -36,7 +36,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         source: a YAML file, or the name of a bundled recipe.
-        overrides: "key=value" with dots into sections, as "optimiser.lr=3e-3"; values are YAML.
+        overrides: "key=value" with dots into sections, as "optimizer.lr=3e-3"; values are YAML.
 
     Raises:
         BihrnetError: no such recipe, broken YAML, an unknown key or a value out of range.
@@ -136,7 +136,7 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 def _parse_override(override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
-        raise BihrnetError(f"{override!r} is not of the form key=value, as optimiser.lr=0.003")
+        raise BihrnetError(f"{override!r} is not of the form key=value, as optimizer.lr=0.003")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -20,13 +20,13 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset
 from bihrnet.errors import BihrnetError
-from bihrnet.evaluate import score_predictions
+from bihrnet.evaluation.evaluate import score_predictions
 from bihrnet.skeleton import Skeleton
 from bihrnet.training.batches import TrainBatches, default_workers, validation_batches
 from bihrnet.training.checkpoint import AtomicCheckpointIO
 from bihrnet.training.curves import draw_curves
 from bihrnet.training.datasets import load_training_data, load_validation_data
-from bihrnet.training.distributed import synchronise_batch_norm
+from bihrnet.training.distributed import synchronize_batch_norm
 from bihrnet.training.history import Row
 from bihrnet.training.initial_weights import load_teacher, start_from
 from bihrnet.training.module import PoseTraining
@@ -114,7 +114,7 @@ def train(
     if recipe.initialize_from is not None and checkpoint is None:
         start_from(network, Path(recipe.initialize_from))
     if processes > 1:
-        network = synchronise_batch_norm(network, trainer.strategy.root_device)
+        network = synchronize_batch_norm(network, trainer.strategy.root_device)
     teacher = None
     if recipe.teacher is not None:
         teacher = load_teacher(recipe.teacher, samples.dataset.skeleton, teacher_answers)
@@ -189,7 +189,7 @@ def _trainer(
     terminal = sys.stderr.isatty()
     if terminal:
         callbacks.append(RichProgressBar(console_kwargs={"stderr": True}))
-    # Buffers are equal on all processes already: batch normalisation is synchronised.
+    # Buffers are equal on all processes already: batch normalization is synchronized.
     several = DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
     events = TensorBoardLogger(folder.path, name="", version="tensorboard") if tensorboard else None
     return pl.Trainer(

@@ -81,7 +81,7 @@ def test_people_travel_to_data_loader_workers():
     assert np.array_equal(copy[1].image, people[1].image)
 
 
-def test_own_skeletons_are_labelled_by_name():
+def test_own_skeletons_are_labeled_by_name():
     feet = Skeleton("feet", ("left_big_toe", "right_heel", "pelvis"), (), (), (0.1,) * 3, ())
     person = load_synthetic(skeleton=feet, count=1).people[0]
     assert person.keypoints.shape == (3, 2)

@@ -9,7 +9,7 @@ import pytest
 from bihrnet.data.synthetic import draw_scene
 from bihrnet.data.synthetic.body import KNOWN_JOINTS, Build, pose_body, turn
 from bihrnet.data.synthetic.clutter import draw_occluder
-from bihrnet.data.synthetic.figure import Camera, Light, frame_box, rasterise
+from bihrnet.data.synthetic.figure import Camera, Light, frame_box, rasterize
 from bihrnet.data.synthetic.outfit import Outfit
 from bihrnet.data.synthetic.poses import LIMITS
 from bihrnet.data.synthetic.surface import dress
@@ -26,7 +26,7 @@ def draw_standing(facing: float, fine: bool = False):
     mesh = dress(body, outfit, fine)
     camera = frame_box(mesh.corners, Camera(turn(), 4.0), (10, 10, 180, 230))
     light = Light(np.array([0, 0, 1.0]), np.full(3, 0.6), np.full(3, 0.4))
-    layer = rasterise(mesh, camera, light, (250, 200))
+    layer = rasterize(mesh, camera, light, (250, 200))
     return layer, {name: camera.project(body.joints[name]) for name in KNOWN_JOINTS}, outfit
 
 
@@ -54,15 +54,15 @@ def test_the_face_shows_from_the_front_only():
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_labelled_joints_lie_on_the_drawn_person(seed):
+def test_labeled_joints_lie_on_the_drawn_person(seed):
     scene = draw_scene(np.random.default_rng(seed))
     (person,) = scene.people
     # Joints lie inside the body; a pixel of tolerance for those at its thin ends.
     grown = cv2.dilate((person.mask > 60).astype(np.uint8), np.ones((5, 5), np.uint8))
     points, visible = person.keypoints(LSP)
     assert visible.sum() >= 3
-    for name, point, labelled in zip(LSP.keypoints, points, visible, strict=True):
-        assert not labelled or inside(grown, point), name
+    for name, point, labeled in zip(LSP.keypoints, points, visible, strict=True):
+        assert not labeled or inside(grown, point), name
     x, y, width, height = person.box
     rows, columns = np.nonzero(person.mask > 127)
     assert x - 1 <= columns.min()
@@ -81,12 +81,12 @@ def test_skeletons_agree_on_the_joints_they_share():
     for skeleton in (COCO, MPII, LSP, CROWDPOSE):
         points, visible = person.keypoints(skeleton)
         assert points.dtype == visible.dtype == np.float32
-        for name, point, labelled in zip(skeleton.keypoints, points, visible, strict=True):
-            assert labelled == 1
+        for name, point, labeled in zip(skeleton.keypoints, points, visible, strict=True):
+            assert labeled == 1
             assert point == pytest.approx(person.joints[name], abs=1e-3)
 
 
-def test_joints_outside_the_image_are_unlabelled():
+def test_joints_outside_the_image_are_unlabeled():
     scenes = [draw_scene(np.random.default_rng(seed)) for seed in range(60)]
     cut = 0
     for scene in scenes:

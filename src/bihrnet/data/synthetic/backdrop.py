@@ -43,7 +43,7 @@ def draw_backdrop(
     image = paint(rng, size, horizon)
     for _ in range(int(rng.poisson(2.0)) if clutter else 0):
         draw_thing(rng, image)
-    image = add_grain(rng, image, strength=int(rng.integers(2, 24)), grey=True)
+    image = add_grain(rng, image, strength=int(rng.integers(2, 24)), gray=True)
     if rng.random() < 0.35:
         spread = float(rng.uniform(0.002, 0.012)) * max(size)
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), spread), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""A jointed body: proportions, forward kinematics, and every labelled point by name.
+"""A jointed body: proportions, forward kinematics, and every labeled point by name.
 
 Lengths are in units of the stature (head to sole of an upright adult is 1), after Drillis and
 Contini's body segment lengths. Each part has a right-handed frame whose axes are the person's left
@@ -66,7 +66,7 @@ class Build:
 
     @property
     def lengths(self) -> dict[str, float]:
-        """Bone lengths and half widths between joint centres."""
+        """Bone lengths and half widths between joint centers."""
         return {
             "thigh": 0.245 * self.leg,
             "shank": 0.243 * self.leg,
@@ -129,7 +129,7 @@ FACE = {
     "right_ear": (-0.74, -0.05, -0.05),
 }
 
-#: Every point that can be labelled.
+#: Every point that can be labeled.
 KNOWN_JOINTS = (
     *FACE, "head_top", "neck", "thorax", "spine", "pelvis",
     *(f"{side}_{joint}" for side, _ in SIDES for joint in (

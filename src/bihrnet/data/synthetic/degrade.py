@@ -28,10 +28,10 @@ def degrade(rng: np.random.Generator, image: Image) -> Image:
         image = np.asarray(cv2.resize(small, (width, height)), dtype=np.uint8)
     image = cv2.LUT(image, _tone_curves(rng)).astype(np.uint8)
     if rng.random() < 0.07:
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        image = np.asarray(cv2.merge([grey, grey, grey]), dtype=np.uint8)
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        image = np.asarray(cv2.merge([gray, gray, gray]), dtype=np.uint8)
     if rng.random() < 0.4:
-        image = add_grain(rng, image, strength=int(rng.integers(3, 40)), grey=False)
+        image = add_grain(rng, image, strength=int(rng.integers(3, 40)), gray=False)
     if rng.random() < 0.4:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 95))]
         _, packed = cv2.imencode(".jpg", image, quality)
@@ -50,7 +50,7 @@ def _motion_blur(rng: np.random.Generator, image: Image) -> Image:
 
 
 def _tone_curves(rng: np.random.Generator) -> NDArray[np.uint8]:
-    """(1, 256, 3) lookup table: gamma, contrast, brightness and a colour cast."""
+    """(1, 256, 3) lookup table: gamma, contrast, brightness and a color cast."""
     level = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.18))
     level = 0.5 + (level - 0.5) * rng.uniform(0.75, 1.2) + rng.normal(0, 0.04)
     level = level * (1 + rng.normal(0, 0.04, 3))

@@ -1,4 +1,4 @@
-"""A person before the camera: projection, shading and rasterisation into a layer with alpha."""
+"""A person before the camera: projection, shading and rasterization into a layer with alpha."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Light:
         )
 
     def shade(self, normals: Array, colors: Array) -> Array:
-        """(n, 3) unit normals in camera axes and colours -> lit colours."""
+        """(n, 3) unit normals in camera axes and colors -> lit colors."""
         facing = np.maximum(normals @ self.direction, 0)[:, None]
         sky = 0.82 + 0.18 * normals[:, 1:2]
         return colors * (self.ambient * sky + self.lamp * facing)
@@ -129,7 +129,7 @@ def bounds(points: Array) -> tuple[Array, Array]:
 def frame_box(points: Array, camera: Camera, box: tuple[float, float, float, float]) -> Camera:
     """Zoom and shift a camera so that (n, 3) points fill a box x, y, w, h as far as its shape lets.
 
-    Points are centred in the box.
+    Points are centered in the box.
     """
     plain = replace(camera, scale=1.0, origin=(0.0, 0.0)).project(points)
     low, high = bounds(plain)
@@ -139,7 +139,7 @@ def frame_box(points: Array, camera: Camera, box: tuple[float, float, float, flo
     return replace(camera, scale=scale, origin=(float(origin[0]), float(origin[1])))
 
 
-def rasterise(mesh: Mesh, camera: Camera, light: Light, size: tuple[int, int]) -> NDArray[np.uint8]:
+def rasterize(mesh: Mesh, camera: Camera, light: Light, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Draw a mesh back to front (painter's algorithm).
 
     Args:

@@ -36,7 +36,7 @@ def sew_head(sewing: Sewing, body: Body, outfit: Outfit) -> None:
 
 
 def _skull_colors(outfit: Outfit, height: Array, around: Array) -> Array:
-    """(n, m, 3) colours: skin, hair above the hairline, beard, cap or helmet."""
+    """(n, m, 3) colors: skin, hair above the hairline, beard, cap or helmet."""
     front = np.sin(around)
     hairline = np.where(front > 0.35, 0.55, np.where(front > -0.25, 0.0, -0.55))
     hair = (height > hairline) & (outfit.hair_style != "bald")

@@ -122,7 +122,7 @@ class Sewing:
             length: to the next joint.
             rows: profile of (share of the length, half width, half depth, shift to the front).
             girth: factor on the thickness.
-            skin: colour where nothing covers it.
+            skin: color where nothing covers it.
             cover: cloth, if any.
             outer: angle of the side that faces away from the body.
         """
@@ -171,7 +171,7 @@ def _ring(sides: int) -> tuple[Array, Array, Array]:
 
 
 def _sweep(tubes: list[_Tube], rings: int, sides: int) -> tuple[Array, Array]:
-    """Corners (F, 4, 3) and colours (F, 3) of tubes with equal numbers of rings and sides."""
+    """Corners (F, 4, 3) and colors (F, 3) of tubes with equal numbers of rings and sides."""
     cosine, sine, _ = _ring(sides)
     across, forward = np.empty((2, len(tubes), rings, 1, 3))
     colors = np.empty((len(tubes), rings - 1, sides, 3))

@@ -1,4 +1,4 @@
-"""What a person wears: skin, hair, fabrics and where they end. Colours are RGB in 0..1."""
+"""What a person wears: skin, hair, fabrics and where they end. Colors are RGB in 0..1."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _HAIR_SHARES = (0.28, 0.26, 0.18, 0.09, 0.09, 0.04, 0.06)
 
 @dataclass(frozen=True)
 class Fabric:
-    """A pattern of two colours.
+    """A pattern of two colors.
 
     Attributes:
-        base, second: (3,) colours.
+        base, second: (3,) colors.
         pattern: one of `PATTERNS`.
         period: length of one repetition, in statures.
     """
@@ -54,7 +54,7 @@ class Fabric:
         )
 
     def paint(self, along: Array, around: Array, outer: float) -> Array:
-        """Colours of a tube's faces.
+        """Colors of a tube's faces.
 
         Args:
             along: (n, 1) distance along the part, in statures.
@@ -62,7 +62,7 @@ class Fabric:
             outer: angle of the part's outer side (for the stripe on trousers).
 
         Returns:
-            (n, m, 3) colours.
+            (n, m, 3) colors.
         """
         turns = around / (2 * np.pi)
         if self.pattern == "hoops":
@@ -89,17 +89,17 @@ class Outfit:
     """Clothes of one person.
 
     Attributes:
-        skin, hair: colours.
-        hair_style: one of `HAIR_STYLES`; a cap or helmet has `headwear`'s colour.
-        beard: whether the jaw has the hair's colour.
+        skin, hair: colors.
+        hair_style: one of `HAIR_STYLES`; a cap or helmet has `headwear`'s color.
+        beard: whether the jaw has the hair's color.
         top: fabric of the upper body, None for a bare chest.
         sleeve: 0 none, 1 to the elbow, 2 to the wrist.
         waist: where the top ends along the spine: 0 pelvis, 1 thorax; below 0 it hangs over.
         bottom: fabric of trousers, shorts or briefs; of a leotard, the top's.
         leg: 0 briefs, 1 to the knee, 2 to the ankle.
         skirt: length from the waist in thigh lengths, 0 for none.
-        shoes: colour, None for bare feet.
-        sock: height of the socks as a share of the shank, and their colour.
+        shoes: color, None for bare feet.
+        sock: height of the socks as a share of the shank, and their color.
         loose_top, loose_bottom: thickness that the clothes add, in statures.
     """
 
@@ -168,7 +168,7 @@ class Outfit:
 
 
 def draw_color(rng: np.random.Generator) -> Array:
-    """A colour as clothes and things have them: greys, whites, blacks, muted and bright ones."""
+    """A color as clothes and things have them: grays, whites, blacks, muted and bright ones."""
     kind = rng.random()
     if kind < 0.14:
         return np.clip(rng.uniform(0.82, 0.97) + rng.uniform(-0.02, 0.02, 3), 0, 1)
@@ -182,7 +182,7 @@ def draw_color(rng: np.random.Generator) -> Array:
 
 
 def draw_skin(rng: np.random.Generator) -> Array:
-    """A skin colour between very light and very dark."""
+    """A skin color between very light and very dark."""
     tone = rng.random() * (len(_SKIN) - 1)
     low = min(int(tone), len(_SKIN) - 2)
     mixed = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])

@@ -42,7 +42,7 @@ def octaves(rng: np.random.Generator, size: tuple[int, int], finest: int) -> NDA
 
 
 def colored(base: Array, other: Array, mix: NDArray[np.float32]) -> Image:
-    """Blend two colours (0..1) by a (H, W) map in -1..1."""
+    """Blend two colors (0..1) by a (H, W) map in -1..1."""
     share = np.linspace(0, 1, 256)[:, None]
     table = np.clip(255 * (base + (other - base) * share), 0, 255).astype(np.uint8)
     level = np.clip(127.5 * mix + 127.5, 0, 255).astype(np.uint8)
@@ -55,18 +55,18 @@ def pixel(point: Array | tuple[float, float]) -> tuple[int, int]:
 
 
 def rgb(color: Array, factor: float = 1.0) -> tuple[float, float, float]:
-    """A colour of 0..1 as OpenCV takes it, lighter or darker by a factor."""
+    """A color of 0..1 as OpenCV takes it, lighter or darker by a factor."""
     red, green, blue = (float(value) for value in np.clip(255 * color * factor, 0, 255))
     return red, green, blue
 
 
-def add_grain(rng: np.random.Generator, image: Image, strength: int, grey: bool) -> Image:
-    """Uniform noise of `strength` levels; `grey` noise is alike in all channels."""
+def add_grain(rng: np.random.Generator, image: Image, strength: int, gray: bool) -> Image:
+    """Uniform noise of `strength` levels; `gray` noise is alike in all channels."""
     height, width = image.shape[:2]
-    shape = (height, width) if grey else (height, width, 3)
+    shape = (height, width) if gray else (height, width, 3)
     grain = np.frombuffer(rng.bytes(int(np.prod(shape))), dtype=np.uint8).reshape(shape)
     grain = grain % np.uint8(strength)
-    if grey:
+    if gray:
         grain = np.asarray(cv2.merge([grain, grain, grain]), dtype=np.uint8)
     return np.asarray(cv2.addWeighted(image, 1, grain, 1, -strength / 2), dtype=np.uint8)
 

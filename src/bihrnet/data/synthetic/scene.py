@@ -13,7 +13,7 @@ from bihrnet.data.synthetic.backdrop import draw_backdrop
 from bihrnet.data.synthetic.body import KNOWN_JOINTS, SIDES, Array, check_known
 from bihrnet.data.synthetic.clutter import draw_occluder
 from bihrnet.data.synthetic.degrade import crease, degrade
-from bihrnet.data.synthetic.figure import Camera, Figure, Light, bounds, frame_box, rasterise
+from bihrnet.data.synthetic.figure import Camera, Figure, Light, bounds, frame_box, rasterize
 from bihrnet.data.synthetic.mesh import Mesh
 from bihrnet.data.synthetic.paint import Image, blend, lay_over
 from bihrnet.data.synthetic.surface import dress
@@ -48,7 +48,7 @@ class DrawnPerson:
     def keypoints(self, skeleton: Skeleton) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Joints in a skeleton's order: (K, 2) points, and (K,) 1 where inside the image, else 0.
 
-        Occluded joints count as labelled, as in LSP; those outside are (0, 0).
+        Occluded joints count as labeled, as in LSP; those outside are (0, 0).
 
         Raises:
             BihrnetError: the skeleton has a joint that no synthetic person has.
@@ -68,7 +68,7 @@ class Scene:
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        people: labelled people, the nearest last.
+        people: labeled people, the nearest last.
     """
 
     image: Image
@@ -161,7 +161,7 @@ def _draw_person(
     size = (image.shape[0], image.shape[1])
     if rng.random() < 0.6:
         _cast_shadow(rng, image, figure, camera, light, float(mesh.corners[..., 1].min()))
-    layer = rasterise(mesh, camera, light, size)
+    layer = rasterize(mesh, camera, light, size)
     crease(rng, layer)
     lay_over(image, layer)
 
@@ -211,7 +211,7 @@ def _cast_shadow(
 
 
 def _draw_stranger(rng: np.random.Generator, image: Image, camera: Camera, light: Light) -> None:
-    """Somebody unlabelled, behind."""
+    """Somebody unlabeled, behind."""
     height, width = image.shape[:2]
     figure = Figure.draw(rng)
     points = np.array(list(figure.body.joints.values()))
@@ -223,7 +223,7 @@ def _draw_stranger(rng: np.random.Generator, image: Image, camera: Camera, light
         tall,
     )
     far = frame_box(points, replace(camera, distance=2 * camera.distance), box)
-    lay_over(image, rasterise(dress(figure.body, figure.outfit), far, light, (height, width)))
+    lay_over(image, rasterize(dress(figure.body, figure.outfit), far, light, (height, width)))
 
 
 def _occlude(rng: np.random.Generator, image: Image, people: Sequence[DrawnPerson]) -> Image:

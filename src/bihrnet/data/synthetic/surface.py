@@ -90,7 +90,7 @@ def _sew_trunk(sewing: Sewing, body: Body, outfit: Outfit) -> None:
 
 
 def _along_spine(body: Body, at: Array) -> tuple[Array, Array]:
-    """Frames (n, 3, 3) and centres (n, 3) at shares of the spine, continued beyond its ends."""
+    """Frames (n, 3, 3) and centers (n, 3) at shares of the spine, continued beyond its ends."""
     inside = np.clip(at, 0, 1) * SPINE_SEGMENTS
     low = np.minimum(inside.astype(int), SPINE_SEGMENTS - 1)
     part = (inside - low)[:, None]
@@ -135,7 +135,7 @@ def _sew_arm(sewing: Sewing, body: Body, outfit: Outfit, side: str, sign: float)
 def _sew_leg(sewing: Sewing, body: Body, outfit: Outfit, side: str) -> None:
     length, joints, frames = body.build.lengths, body.joints, body.frames
     girth, skin, outer = body.build.girth, outfit.skin, _OUTER[side]
-    # Briefs reach a little down the thigh; under a skirt the thigh has its colour.
+    # Briefs reach a little down the thigh; under a skirt the thigh has its color.
     leg = max(outfit.leg, 0.06, min(0.7 * outfit.skirt, 0.8))
     thigh = Cover(outfit.bottom, min(leg, 1.2), outfit.loose_bottom)
     shank = Cover(outfit.bottom, min(leg - 1, 1.2), outfit.loose_bottom)

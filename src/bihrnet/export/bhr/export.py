@@ -1,0 +1,83 @@
+"""A torch module as a `.bhr` model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bihrnet.engine.model_file import ModelFile
+from bihrnet.errors import BihrnetError
+from bihrnet.export.bhr.calibration import calibrate
+from bihrnet.export.bhr.fusion import fuse
+from bihrnet.export.bhr.golden import NO_GOLDEN, with_golden
+from bihrnet.export.trace import trace, trace_layers
+from bihrnet.nn.counting import count
+from bihrnet.nn.torch_model import TorchModel
+
+Precision = Literal["fp32", "int8"]
+
+
+def to_bhr(
+    session: TorchModel,
+    precision: Precision = "fp32",
+    calibration: NDArray[np.uint8] | None = None,
+    *,
+    recipe: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    licence: str = "",
+) -> ModelFile:
+    """Trace, fold and fuse a network.
+
+    Args:
+        session: the network on the CPU and what it expects.
+        precision: of the real-valued convolutions.
+        calibration: (N, h, w, 3) uint8 crops that set the ranges of int8; needed for it only.
+        recipe: of the training, for the file.
+        metrics: measured, for the file.
+        licence: of the weights, for the file.
+
+    Raises:
+        BihrnetError: the network has a layer that the engine lacks; int8 without crops.
+    """
+    spec, module = session.spec, session.module
+    traced = trace(module, spec.input_size)
+    layers, values = trace_layers(traced)
+    quantization = None
+    if precision == "int8":
+        if calibration is None or len(calibration) == 0:
+            raise BihrnetError(
+                "int8 needs real crops to set its ranges by; name a folder of them with --calibrate"
+            )
+        quantization = calibrate(traced, values, layers, spec, calibration)
+    graph, constants = fuse(layers, quantization)
+    counts = asdict(count(module, spec.input_size))
+    model = ModelFile(
+        spec=spec,
+        graph=graph,
+        constants=constants,
+        precision=precision,
+        golden=NO_GOLDEN,
+        licence=licence,
+        recipe=_without_folders(recipe or {}),
+        metrics=metrics or {},
+        counts={key: counts[key] for key in ("params", "binary_weights", "real_weights")},
+    )
+    return with_golden(model)
+
+
+def _without_folders(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe whose absolute paths, at home on one machine, are reduced to file names."""
+    return {key: _portable(value) for key, value in recipe.items()}
+
+
+def _portable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _without_folders(value)
+    if isinstance(value, str) and Path(value).is_absolute():
+        return Path(value).name
+    return value

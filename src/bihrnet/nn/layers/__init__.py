@@ -1,0 +1,1 @@
+"""Layers that network families share: binarizers, binary units, residual blocks, upsampling."""

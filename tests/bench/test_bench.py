@@ -1,0 +1,202 @@
+"""Side-by-side timing: which rows there are, what they say, and what is refused."""
+
+import json
+import multiprocessing
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bihrnet.bench.alternation import measure
+from bihrnet.bench.contenders import Architecture, Contender, prepare
+from bihrnet.bench.report import report, write_chart
+from bihrnet.cli.bench import bench
+from bihrnet.engine.model_file import write_model
+from bihrnet.errors import BihrnetError
+from bihrnet.export.bhr.export import to_bhr
+from bihrnet.model import ModelSpec
+from bihrnet.nn import build
+from bihrnet.nn.torch_model import TorchModel
+from bihrnet.skeleton import LSP
+
+ROW = {"model", "runtime", "precision", "threads", "size", "median_ms", "p90_ms", "ratio_to_first"}
+
+
+def command(*arguments):
+    app = typer.Typer()
+    app.command()(bench)
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture(scope="module")
+def timed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    target, chart = folder / "bench.json", folder / "chart.png"
+    done = command(
+        *("small-hrnet-w16", "--size", "64x64", "--rounds", 2, "--against", "torch"),
+        *("--json", target, "--chart", chart),
+    )
+    assert done.exit_code == 0, done.output
+    return json.loads(target.read_text()), chart
+
+
+def test_rows_of_an_architecture(timed):
+    result, chart = timed
+    assert set(result) == {"machine", "isa", "rows"}
+    found = [(row["runtime"], row["precision"]) for row in result["rows"]]
+    assert found == [("engine", "fp32"), ("engine", "int8"), ("torch", "fp32")]
+    for row in result["rows"]:
+        assert set(row) == ROW
+        assert row["model"] == "small-hrnet-w16"
+        assert row["size"] == [64, 64]
+        assert 0 < row["median_ms"] <= row["p90_ms"]
+    first = result["rows"][0]["median_ms"]
+    for row in result["rows"]:
+        assert row["ratio_to_first"] == pytest.approx(row["median_ms"] / first, rel=1e-2)
+    assert chart.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("models", "peers", "sentence"),
+    [
+        (["small-hrnet-w61"], [], "'small-hrnet-w61'; did you mean small-hrnet-w16"),
+        (["no"], [], "no architecture, bundled model or model file 'no'; known: "),
+        (["small-hrnet-w16", "small-hrnet-w61"], ["openvino"], "did you mean small-hrnet-w16"),
+        (["small-hrnet-w16", "resnet-56"], ["openvino"], "resnet-56 classifies"),
+        (["small-hrnet-w16"], ["tflite"], "no runtime 'tflite'"),
+        (["small-hrnet-w16", "missing.bhr"], [], "missing.bhr"),
+        (["binary-hourglass-1"], [], "multiples of 64, not 96x64"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_the_work(tmp_path, models, peers, sentence):
+    said = []
+    with pytest.raises(BihrnetError, match=sentence):
+        prepare(models, peers, (96, 64), tmp_path, said.append)
+    assert said == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def write_hourglass(path, name="binary-hourglass-1", recipe=None, **options):
+    spec = ModelSpec(f"{name}@test", LSP, (64, 64))
+    session = TorchModel(build("binary-hourglass-1", len(LSP), **options), spec)
+    write_model(to_bhr(session, recipe={"options": options} if recipe is None else recipe), path)
+
+
+def test_peers_of_a_file_have_its_options_and_joints(tmp_path):
+    path, said = tmp_path / "mine.bhr", []
+    write_hourglass(path, block="bottleneck")
+    rows = prepare([str(path)], ["torch", "openvino"], (128, 64), tmp_path, said.append)
+    assert said == []
+    assert [row.runtime for row in rows] == ["engine", "torch", "openvino", "openvino"]
+    for row in rows:
+        assert row.architecture == Architecture(
+            "binary-hourglass-1", 14, (("block", "bottleneck"),)
+        )
+        assert row.size == (128, 64)
+        assert row.ops == rows[0].ops
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"recipe": {}}, r"peers would be another network: \d+ \w.* in place of the file's \d+"),
+        ({"recipe": {"options": {"color": 1}}}, "has no option 'color'"),
+        ({"name": "unheard-of"}, "no architecture 'unheard-of'"),
+    ],
+)
+def test_a_file_that_cannot_be_built_anew_has_no_peers(tmp_path, change, sentence):
+    path, said = tmp_path / "mine.bhr", []
+    write_hourglass(path, block="bottleneck", **change)
+    rows = prepare([str(path)], ["torch", "openvino"], None, tmp_path, said.append)
+    assert [row.runtime for row in rows] == ["engine"]
+    assert len(said) == 2
+    assert all(re.search(sentence, one) for one in said)
+
+
+def test_one_model_twice_gives_two_rows(tmp_path):
+    """Their difference is the noise of a measurement. The file's name is no markup."""
+    path, target = tmp_path / "a[/b]", tmp_path / "rows.json"
+    path.mkdir(parents=True)
+    write_hourglass(path / "x.bhr")
+    name = f"{path}/x.bhr"
+    done = command(name, name, "--rounds", 1, "--json", target)
+    assert done.exit_code == 0, done.output
+    assert [row["model"] for row in json.loads(target.read_text())["rows"]] == [name, name]
+    assert "a[/b]" in done.stdout.replace("\n", "")
+
+
+def test_a_worker_that_is_killed_is_named(tmp_path):
+    """The pipe to it is broken then, which must not look like a pager that was closed."""
+    path = tmp_path / "mine.bhr"
+    write_hourglass(path)
+    row = Contender("mine", "engine", "fp32", (64, 64), path, Architecture("net", 14), 1.0)
+
+    def kill():
+        for child in multiprocessing.active_children():
+            child.kill()
+            child.join()
+
+    with pytest.raises(BihrnetError, match="mine on engine died or hangs"):
+        measure([row], threads=1, rounds=2, warn=pytest.fail, progress=kill)
+
+
+def test_measurements_survive_a_chart_that_cannot_be_drawn(monkeypatch, tmp_path):
+    row = Contender("net", "engine", "fp32", (64, 64), tmp_path, Architecture("net", 17), 1.0)
+    monkeypatch.setattr("bihrnet.bench.contenders.prepare", lambda *_: [row])
+    monkeypatch.setattr("bihrnet.bench.alternation.measure", lambda *_: {row: [0.004]})
+
+    def fail(*_):
+        raise BihrnetError("the disk is full")
+
+    monkeypatch.setattr("bihrnet.bench.report.write_chart", fail)
+    target = tmp_path / "rows.json"
+    done = command("net", "--json", target, "--chart", tmp_path / "chart.svg")
+    assert str(done.exception) == "the disk is full"
+    assert json.loads(target.read_text())["rows"][0]["median_ms"] == 4
+    assert "4.00" in done.stdout
+
+
+def test_a_mistake_in_the_chart_is_told_before_the_work(monkeypatch, tmp_path):
+    monkeypatch.setattr("bihrnet.bench.contenders.prepare", None)
+    done = command("small-hrnet-w16", "--chart", tmp_path / "x.nothing")
+    assert "x.nothing: a chart's file must end in .png, .svg, .pdf" in str(done.exception)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = command("small-hrnet-w16", "--chart", tmp_path / "x.png")
+    assert "a chart needs matplotlib" in str(done.exception)
+
+
+def test_report_and_chart_of_given_times(tmp_path):
+    def contender(runtime, path):
+        architecture = Architecture("net", 17)
+        return Contender("net", runtime, "fp32", (256, 192), path, architecture, ops=5e8)
+
+    file = tmp_path / "net.bhr"
+    file.write_bytes(bytes(1000))
+    times = {
+        contender("engine", file): [0.004, 0.002, 0.003],
+        contender("torch", Path("nowhere")): list(np.linspace(0.01, 0.02, 11)),
+    }
+    rows = report(times, threads=2, isa="portable")["rows"]
+    assert [row["median_ms"] for row in rows] == [3.0, 15.0]
+    assert [row["ratio_to_first"] for row in rows] == [1.0, 5.0]
+    assert rows[1]["p90_ms"] == pytest.approx(19.0)
+    assert rows[0]["threads"] == 2
+    write_chart(times, tmp_path / "chart.svg")
+    assert b"<svg" in (tmp_path / "chart.svg").read_bytes()
+    with pytest.raises(BihrnetError, match=r"must end in \.png"):
+        write_chart(times, tmp_path / "chart.nothing")
+    with pytest.raises(BihrnetError, match="cannot be written"):
+        write_chart(times, file / "chart.png")
+
+
+@pytest.mark.parametrize("option", ["--json", "--chart"])
+def test_a_place_that_cannot_be_written_is_told_before_the_work(monkeypatch, tmp_path, option):
+    monkeypatch.setattr("bihrnet.bench.contenders.prepare", None)
+    (tmp_path / "file").touch()
+    done = command("small-hrnet-w16", option, tmp_path / "file" / "x.png")
+    assert isinstance(done.exception, BihrnetError)
+    assert "cannot be written" in str(done.exception)

@@ -1,0 +1,176 @@
+"""Bulat's binary hourglasses: counts, which layers are binary, signal and gradient at the start."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bihrnet.errors import BihrnetError
+from bihrnet.export.trace import trace
+from bihrnet.nn import build, latent_parameters
+from bihrnet.nn.counting import Counts, count
+from bihrnet.nn.layers.binarize import Sign
+from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.prelu import PReLU
+from bihrnet.nn.layers.ternary import ResidualBlock
+from bihrnet.nn.models.binary_hourglass_blocks import (
+    HierarchicalBody,
+    activation,
+    hierarchical_block,
+)
+
+
+@functools.cache
+def counts(name: str, **options: object) -> Counts:
+    with torch.device("meta"):
+        return count(build(name, 16, **options), (256, 256))
+
+
+def conv_weights(module: nn.Module) -> int:
+    return sum(layer.weight.numel() for layer in module.modules() if isinstance(layer, nn.Conv2d))
+
+
+def blocks(network: nn.Module) -> list[ResidualBlock]:
+    return [module for module in network.modules() if isinstance(module, ResidualBlock)]
+
+
+# The paper says 11.0 M for two stacks; a stack adds the same each time, so that must be 12.0.
+@pytest.mark.parametrize(
+    ("stacks", "millions", "conv_millions", "paper"),
+    [(1, 6.24, 6.221, 6.2), (2, 12.08, 12.037, None), (3, 17.91, 17.854, 17.8)],
+)
+def test_parameters(stacks: int, millions: float, conv_millions: float, paper: float) -> None:
+    result = counts(f"binary-hourglass-{stacks}")
+    assert result.params / 1e6 == pytest.approx(millions, abs=0.005)
+    # Of the convolutions, biases aside, there are as many as in the paper's own unit.
+    weights = result.binary_weights + result.real_weights - 16 * stacks
+    assert weights / 1e6 == pytest.approx(conv_millions, abs=0.0005)
+    assert paper is None or paper <= weights / 1e6 < paper + 0.1
+
+
+@pytest.mark.parametrize("stacks", [1, 2, 3])
+def test_a_stack_adds_the_same_each_time(stacks: int) -> None:
+    first, result = counts("binary-hourglass-1"), counts(f"binary-hourglass-{stacks}")
+    step = 14 * 405_504 + 2 * 65_536 + 16 * 256
+    assert result.binary_weights == first.binary_weights + (stacks - 1) * step
+    assert result.real_weights == first.real_weights + (stacks - 1) * (256 * 16 + 16)
+
+
+@pytest.mark.parametrize(
+    ("options", "weights"), [({}, 405_504), ({"block": "bottleneck"}, 212_992)]
+)
+def test_a_block_has_the_weights_of_lbrns_table(options: dict[str, str], weights: int) -> None:
+    with torch.device("meta"):
+        network = build("binary-hourglass-1", 16, **options)
+    everywhere = blocks(network)
+    assert len(everywhere) == 3 + 14
+    assert {conv_weights(block) for block in everywhere[3:]} == {weights}
+
+
+@pytest.mark.parametrize("stacks", [1, 2, 3])
+def test_the_real_valued_counterpart_has_as_many_convolution_weights(stacks: int) -> None:
+    with torch.device("meta"):
+        networks = [build(f"{kind}hourglass-{stacks}", 16) for kind in ("binary-", "")]
+    assert conv_weights(networks[0]) == conv_weights(networks[1])
+    assert not latent_parameters(networks[1])
+
+
+@pytest.mark.parametrize("join_real", [False, True])
+def test_real_are_the_first_convolution_the_heatmaps_and_perhaps_their_way_back(
+    join_real: bool,
+) -> None:
+    with torch.device("meta"):
+        network = build("binary-hourglass-2", 16, join_real=join_real)
+    real = {
+        path
+        for path, layer in network.named_modules()
+        if isinstance(layer, nn.Conv2d) and not isinstance(layer, BinaryConv2d)
+    }
+    always = {"stem.0", "stacks.0.heatmaps", "stacks.1.heatmaps"}
+    assert real == always | ({"stacks.0.heatmap_path"} if join_real else set())
+
+
+@pytest.mark.parametrize(
+    ("act", "kind"), [("relu", nn.ReLU), ("leaky_relu", nn.LeakyReLU), ("prelu", PReLU)]
+)
+def test_the_activation_behind_every_binary_3x3_is_an_option(act: str, kind: type) -> None:
+    with torch.device("meta"):
+        network = build("binary-hourglass-1", 16, act=act)
+    for body in network.modules():
+        if isinstance(body, HierarchicalBody):
+            layers = [[type(layer) for layer in unit] for unit in body.children()]
+            assert layers == [[nn.BatchNorm2d, Sign, BinaryConv2d, kind]] * 3
+    slopes = [module for module in network.modules() if isinstance(module, PReLU)]
+    assert all(module.weight.numel() > 1 for module in slopes)  # one slope per channel
+    assert bool(slopes) == (act == "prelu")
+
+
+def test_a_block_concatenates_its_layers_onto_the_residual() -> None:
+    def unit(inputs: int, outputs: int, kernel: int) -> nn.Module:
+        conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        nn.init.ones_(conv.weight)
+        nn.init.zeros_(conv.bias)
+        return conv
+
+    block = hierarchical_block(4, 4, unit, unit)
+    x = torch.zeros(1, 4, 9, 9)
+    x[..., 4, 4] = 1
+    fields = ((block(x) - x) != 0).sum((2, 3))[0].tolist()
+    assert fields == [9, 9, 25, 49]  # 3x3, 3x3, 5x5 and 7x7 pixels
+
+
+def test_widths_must_fit_the_block() -> None:
+    with pytest.raises(ValueError, match="6"):
+        hierarchical_block(4, 6, lambda *_: nn.Identity(), lambda *_: nn.Identity())
+
+
+def test_leaky_relu_has_a_fixed_slope() -> None:
+    assert float(activation("leaky_relu", 3)(torch.tensor(-1.0))) == pytest.approx(-0.01)
+
+
+def first_step(network: nn.Module) -> tuple[list[float], list[Tensor]]:
+    """Standard deviation of every block's output, and all outputs; gradients are left behind."""
+    deviations: list[float] = []
+    for block in blocks(network):
+        block.register_forward_hook(lambda _, __, y: deviations.append(float(y.detach().std())))
+    outputs = network(torch.randn(2, 3, 64, 64))
+    sum((output - 0.1).square().mean() for output in outputs).backward()
+    return deviations, outputs
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("binary-hourglass-2", {}),
+        ("binary-hourglass-1", {"act": "relu", "gradient": "approx"}),
+        ("hourglass-2", {}),
+    ],
+)
+def test_signal_and_gradient_stay_bounded_at_the_start(name: str, options: dict[str, str]) -> None:
+    torch.manual_seed(0)
+    network = build(name, 16, **options)
+    deviations, outputs = first_step(network)
+    assert 0.02 < min(deviations) <= max(deviations) < 8
+    assert max(float(output.detach().abs().max()) for output in outputs) < 1
+    norms = {name: float(p.grad.norm()) for name, p in network.named_parameters()}
+    total = sum(norm**2 for norm in norms.values()) ** 0.5
+    assert total < 30  # most of it of latent weights
+    assert norms["stem.0.weight"] > 1e-5 * total
+    assert all(norm > 0 for norm in norms.values())
+
+
+@pytest.mark.parametrize("name", ["binary-hourglass-2", "hourglass-1"])
+def test_the_exporters_trace_computes_the_same(name: str) -> None:
+    torch.manual_seed(0)
+    network = build(name, 16).eval()
+    x = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(trace(network, (64, 64))(x), network(x))
+
+
+def test_an_option_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(BihrnetError, match="'hierarchical' or 'bottleneck'"):
+        build("binary-hourglass-1", 16, block="basic")
