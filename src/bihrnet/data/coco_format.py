@@ -96,6 +96,7 @@ class CocoFile:
             annotations=self.path,
             category_id=self.category_id,
             boxes=used,
+            protocol="crowdpose" if name == "crowdpose" else "coco",
         )
 
     def _labeled_people(self) -> list[Person]:

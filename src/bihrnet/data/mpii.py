@@ -87,7 +87,7 @@ def load_mpii(root: Path, split: str = "val") -> PeopleDataset:
         _person(entry, folder, image_ids[entry.image], index, head_size)
         for index, (entry, head_size) in enumerate(zip(entries, head_sizes, strict=True))
     ]
-    return PeopleDataset("mpii", split, MPII, people)
+    return PeopleDataset("mpii", split, MPII, people, protocol="mpii")
 
 
 def _person(

@@ -17,6 +17,10 @@ from bihrnet.skeleton import Skeleton
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
+#: How predictions are scored: OKS AP of COCO or CrowdPose against the annotation file, PCKh as in
+#: HRNet's code for MPII, or PCKh@0.5 and PCK@0.2 as far as the skeleton has their reference joints.
+MetricProtocol: TypeAlias = Literal["coco", "crowdpose", "mpii", "pck"]
+
 #: `PeopleDataset.boxes` where the boxes come from the annotations themselves.
 GROUND_TRUTH: Literal["ground truth"] = "ground truth"
 
@@ -130,6 +134,7 @@ class PeopleDataset:
         annotations: COCO-format file that AP is computed against, or None.
         category_id: of people in that file.
         boxes: `GROUND_TRUTH`, or the name of the file of detections the people come from.
+        protocol: how predictions are scored.
     """
 
     name: str
@@ -139,6 +144,7 @@ class PeopleDataset:
     annotations: Path | None = None
     category_id: int = 1
     boxes: str = GROUND_TRUTH
+    protocol: MetricProtocol = "pck"
 
     def __len__(self) -> int:
         return len(self.people)

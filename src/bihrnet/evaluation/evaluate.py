@@ -204,7 +204,7 @@ def score_predictions(dataset: PeopleDataset, predictions: NDArray[np.float32]) 
     labels = [(one.keypoints, one.visible, one.head_size or np.nan) for one in dataset.people]
     keypoints, visible, head_sizes = (np.stack(column) for column in zip(*labels, strict=True))
     points = predictions[:, :, :2]
-    if dataset.name == "mpii":
+    if dataset.protocol == "mpii":
         derived = head_sizes_from_joints(keypoints, visible)
         sizes = np.where(np.isnan(head_sizes), derived, head_sizes)
         return _mpii_scores(mpii_pckh(points, keypoints, visible, sizes))
@@ -212,7 +212,7 @@ def score_predictions(dataset: PeopleDataset, predictions: NDArray[np.float32]) 
 
 
 def _ground_truth(dataset: PeopleDataset, annotations: Path) -> GroundTruth:
-    protocol: EvaluationProtocol = "crowdpose" if dataset.name == "crowdpose" else "coco"
+    protocol: EvaluationProtocol = "crowdpose" if dataset.protocol == "crowdpose" else "coco"
     return read_ground_truth(annotations, len(dataset.skeleton), protocol)
 
 

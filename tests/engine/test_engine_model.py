@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from bihrnet.engine import _native, session
+from bihrnet.engine import _native, engine_model
 from bihrnet.engine.engine_model import EngineModel
 from bihrnet.engine.golden import Golden
 from bihrnet.engine.graph import (
@@ -89,7 +89,7 @@ def reference(model, images):
     return run_graph(model.graph, model.constants, images)["out"].transpose(0, 3, 1, 2)
 
 
-@pytest.mark.parametrize("isa", session.usable_isas())
+@pytest.mark.parametrize("isa", engine_model.usable_isas())
 @pytest.mark.parametrize("threads", [1, 3])
 def test_batches_agree_with_the_reference(model, isa, threads):
     images = crops(3)
@@ -197,11 +197,15 @@ def test_the_environment_forces_an_instruction_set(model, monkeypatch):
     with pytest.raises(BihrnetError, match="BIHRNET_ISA: this build has no instruction set 'mmx'"):
         EngineModel(model, threads=1)
     monkeypatch.delenv("BIHRNET_ISA")
-    assert EngineModel(model, threads=1).isa == session.usable_isas()[0] == session.default_isa()
+    assert (
+        EngineModel(model, threads=1).isa
+        == engine_model.usable_isas()[0]
+        == engine_model.default_isa()
+    )
 
 
 def test_numbers_of_threads(model):
-    assert EngineModel(model).threads == session.available_cores()
+    assert EngineModel(model).threads == engine_model.available_cores()
     with pytest.raises(BihrnetError, match="number of threads"):
         EngineModel(model, threads=0)
 
