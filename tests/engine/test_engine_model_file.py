@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib.resources import files
 
 import fuzz_model_file as fuzz
 import numpy as np
@@ -13,6 +14,9 @@ from bihrnet.engine.graph import Tensor
 from bihrnet.engine.model_file import from_bytes, read_model, to_bytes, write_model
 from bihrnet.errors import BihrnetError
 
+BUNDLED = sorted(
+    path.name for path in files("bihrnet.weights").iterdir() if path.name.endswith(".bhr")
+)
 COUNTS = {"params": 2**63 - 1, "binary_weights": 0, "real_weights": 3}
 
 
@@ -33,6 +37,12 @@ def longer(octets: bytes) -> bytes:
     """A byte more, which the checksum knows of."""
     header, data = fuzz.split(octets)
     return fuzz.join(header, data + b"\0")
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_files_of_earlier_versions_still_load(name):
+    """The words of the format are kept, whatever the code calls its classes."""
+    assert read_model(files("bihrnet.weights") / name).graph.ops
 
 
 def test_a_file_holds_all_that_was_written(tmp_path):

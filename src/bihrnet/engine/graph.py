@@ -265,7 +265,7 @@ STEPS: dict[str, type[Step]] = {
     "sigmoid": SigmoidStep,
     "store": StoreStep,
     "sign": SignStep,
-    "quantize": QuantizeStep,
+    "quantise": QuantizeStep,  # as the files of format 1 spell it
     "mean": MeanStep,
 }
 _CONSTANT_FIELDS = ("weight", "mul", "add", "offset", "slope", "scale", "shift", "threshold")
