@@ -3,7 +3,7 @@
     python benchmarks/layer_groups.py --limits BINARY FP32 INT8 [--model NAME] [--size HxW]
 
 The limits are what one core can do at most, in 10^9 multiply-accumulates a second: the first lines
-of `kernel_benchmark` (docs/engine.md), run right before. The table goes to standard output, in
+of `kernel_benchmark` (docs/benchmarks.md), run right before. The table goes to standard output, in
 microseconds; every op counts with its shortest time over some runs, on one thread. Weights are
 random: they do not change the time.
 """
