@@ -2,9 +2,9 @@
 
     python benchmarks/systems.py [--bench bench.json] [--miniatures results.csv] > table.md
 
-Parameters and operations are counted here and now; published figures come from systems.yaml. Times
-are those of a `bihrnet bench --json` report: the fastest row of each network, told once. Without
-the options their columns stay empty.
+Parameters and operations are counted by this script; published figures come from systems.yaml.
+Times are those of a `bihrnet bench --json` report: the fastest row of each network, printed once.
+Without the options, their columns are empty.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def operations(model: str, joints: int, size: tuple[int, int], unit: str) -> tup
 
 
 def table_row(row: dict[str, Any], fastest: dict[str, str], miniatures: dict[str, str]) -> str:
-    """One line of the table; `fastest` and `miniatures` hold cells by model and lose those used."""
+    """One line of the table. `fastest` and `miniatures` map models to cells; used ones are removed."""
     height, width = (int(side) for side in row["size"].split("x"))
     params, ops = operations(row["model"], row["joints"], (height, width), row.get("unit", "g"))
     accuracy = ""
