@@ -43,7 +43,7 @@ def operations(model: str, joints: int, size: tuple[int, int], unit: str) -> tup
 
 
 def table_row(row: dict[str, Any], fastest: dict[str, str], miniatures: dict[str, str]) -> str:
-    """One line of the table. `fastest` and `miniatures` map models to cells; used ones are removed."""
+    """One line of the table; cells used from `fastest` and `miniatures` (by model) are removed."""
     height, width = (int(side) for side in row["size"].split("x"))
     params, ops = operations(row["model"], row["joints"], (height, width), row.get("unit", "g"))
     accuracy = ""
