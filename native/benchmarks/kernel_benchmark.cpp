@@ -74,23 +74,23 @@ struct Shape {
   int height, width, inputs, outputs, kernel, stride;
 };
 
-// One convolution whose results go nowhere but through scale and offset.
+// One convolution without steps: multiply-accumulates per second.
 double run(const KernelTable& table, Dot dot, const Shape& shape) {
-  const ElementType types[] = {ElementType::bits, ElementType::real, ElementType::bytes};
+  const ElementType types[] = {ElementType::bits, ElementType::f32, ElementType::u8};
   const std::size_t pixel = pixel_bytes(types[int(dot)], shape.inputs);
   const int pad = shape.kernel / 2;
   ConvInfo conv{dot, shape.kernel, shape.kernel, shape.stride, pad, pad};
   conv.tap_bytes = dot == Dot::binary ? std::size_t(shape.inputs + 63) / 64 * 8 : pixel;
   const auto outputs = std::size_t(shape.outputs);
   conv.weights.assign(outputs * std::size_t(shape.kernel * shape.kernel) * conv.tap_bytes, 0);
-  conv.scale.assign(outputs, 1);
-  conv.shift.assign(outputs, 0);
+  conv.mul.assign(outputs, 1);
+  conv.add.assign(outputs, 0);
   const TensorInfo input{types[int(dot)], shape.height, shape.width, shape.inputs, 1, 0};
   const int height = (shape.height + 2 * pad - shape.kernel) / shape.stride + 1;
   const int width = (shape.width + 2 * pad - shape.kernel) / shape.stride + 1;
   const PackedWeights weights = pack_weights(conv, int(pixel), table);
-  const OffsetTable offsets = offset_table(conv, input, height, width);
-  const AlignedFloats scale = kernel_scale(conv);
+  const BiasTable bias = bias_table(conv, input, height, width);
+  const AlignedFloats mul = kernel_mul(conv);
   const std::size_t row = std::size_t(shape.width + 2 * pad) * pixel;
   const AlignedMemory memory(std::size_t(shape.height + 2 * pad + 2) * row + 65536);
 
@@ -102,16 +102,16 @@ double run(const KernelTable& table, Dot dot, const Shape& shape) {
   task.kernel_rows = weights.kernel_rows;
   task.run_words = weights.run_words;
   task.tail_mask = weights.tail_mask;
-  task.scale = scale.data();
-  task.offsets = offsets.offsets.data();
-  task.row_offsets = offsets.row_offsets.data();
-  task.column_offsets = offsets.column_offsets.data();
+  task.mul = mul.data();
+  task.bias = bias.bias.data();
+  task.bias_row = bias.row.data();
+  task.bias_column = bias.column.data();
   task.epilogue = {nullptr, 0, shape.outputs, width};
   const double best = shortest(200, [&] {
-    for (const Group& group : weights.groups) {
+    for (const BlockGroup& group : weights.groups) {
       task.weights = weights.words.data() + group.offset;
       task.first_block = group.first_block;
-      table.conv[int(dot)][group.log2_blocks](task, 0, height);
+      table.conv[int(dot)][group.log2_blocks].run(task, 0, height);
     }
   });
   const double macs = double(height) * width * shape.kernel * shape.kernel;
@@ -120,22 +120,22 @@ double run(const KernelTable& table, Dot dot, const Shape& shape) {
 
 // The same time and again, for a ternary convolution with its share of additions.
 double run_ternary(const KernelTable& table, Dot dot, const Shape& shape, double density) {
-  const ElementType type = dot == Dot::real ? ElementType::real : ElementType::bytes;
+  const ElementType type = dot == Dot::f32 ? ElementType::f32 : ElementType::u8;
   const std::size_t pixel = pixel_bytes(type, shape.inputs);
   const int pad = shape.kernel / 2;
   ConvInfo conv{dot, shape.kernel, shape.kernel, 1, pad, pad};
   conv.tap_bytes = std::size_t(shape.inputs + 63) / 64 * 8;
   const auto outputs = std::size_t(shape.outputs);
-  const std::size_t plane = outputs * std::size_t(shape.kernel * shape.kernel) * conv.tap_bytes;
-  conv.weights.assign(2 * plane, 0);
+  const std::size_t half = outputs * std::size_t(shape.kernel * shape.kernel) * conv.tap_bytes;
+  conv.weights.assign(2 * half, 0);
   std::mt19937 generator(1);
   std::bernoulli_distribution chosen(density);
-  for (std::size_t bit = 0; bit < 8 * plane; ++bit) {
+  for (std::size_t bit = 0; bit < 8 * half; ++bit) {
     if (!chosen(generator)) continue;
     const std::size_t sign = generator() % 2;
-    conv.weights[sign * plane + bit / 8] |= std::uint8_t(1u << bit % 8);
+    conv.weights[sign * half + bit / 8] |= std::uint8_t(1u << bit % 8);
   }
-  conv.scale.assign(outputs, 1);
+  conv.mul.assign(outputs, 1);
   const TensorInfo input{type, shape.height, shape.width, shape.inputs, 1, 0};
   const PlaneLayout layout = plane_layout(conv, input);
   const PackedTernary packed = pack_ternary(conv, input, layout);
@@ -158,9 +158,9 @@ double run_ternary(const KernelTable& table, Dot dot, const Shape& shape, double
   task.tap_count = int(packed.taps.size());
   task.groups = packed.groups.data();
   task.group_count = int(packed.groups.size());
-  task.scale = task.shift = zeros.data();
+  task.mul = task.add = zeros.data();
   task.epilogue = {nullptr, 0, shape.outputs, shape.width};
-  const Ternary& kernel = table.ternary[dot == Dot::bytes];
+  const TernaryKernel& kernel = table.ternary[dot == Dot::int8];
   return shortest(100, [&] {
     kernel.planes(task, 0, shape.height);
     kernel.conv(task, 0, shape.height);
@@ -170,10 +170,10 @@ double run_ternary(const KernelTable& table, Dot dot, const Shape& shape, double
 void compare_ternary(const KernelTable& table, const Shape& shape) {
   const double macs = double(shape.height) * shape.width * shape.kernel * shape.kernel *
                       shape.inputs * shape.outputs;
-  for (const Dot dot : {Dot::real, Dot::bytes}) {
+  for (const Dot dot : {Dot::f32, Dot::int8}) {
     const double dense = macs / run(table, dot, shape);
     std::printf("  %3dx%3dx%3d ->%4d  %s: dense %5.0f us, ternary of density", shape.height,
-                shape.width, shape.inputs, shape.outputs, dot == Dot::real ? "f32" : "u8",
+                shape.width, shape.inputs, shape.outputs, dot == Dot::f32 ? "f32" : "u8",
                 dense * 1e6);
     for (const double density : {0.1, 0.5, 0.9}) {
       const double time = run_ternary(table, dot, shape, density);

@@ -2,9 +2,11 @@
 // running it touches no Python object and holds no lock of the interpreter.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <optional>
 #include <stdexcept>
 #include <utility>
 
@@ -36,22 +38,31 @@ void append_bytes(std::vector<std::uint8_t>& bytes, const Array<T>& array) {
 
 template <class T>
 ConvInfo conv_info(Dot dot, const Array<T>& weight, int stride, int pad_y, int pad_x,
-                   const FloatArray& scale, const FloatArray& shift,
-                   std::vector<float> zero_points) {
-  if (weight.ndim() != 4) throw std::invalid_argument("weights of a convolution have four sides");
+                   const FloatArray& mul, const FloatArray& add) {
+  if (weight.ndim() != 4) {
+    throw std::invalid_argument("the weight of a convolution does not have four dimensions");
+  }
   ConvInfo conv{dot, int(weight.shape(1)), int(weight.shape(2)), stride, pad_y, pad_x};
   append_bytes(conv.weights, weight);
-  conv.scale = floats(scale);
-  conv.shift = floats(shift);
-  conv.zero_points = std::move(zero_points);
+  conv.mul = floats(mul);
+  conv.add = floats(add);
   return conv;
 }
 
+// The method of Network for f32 or int8 weights.
+template <Dot dot, class T>
+void conv(Network& network, int input, const Array<T>& weight, int stride, int pad_y, int pad_x,
+          const FloatArray& mul, const FloatArray& add, const std::optional<FloatArray>& offset) {
+  ConvInfo info = conv_info(dot, weight, stride, pad_y, pad_x, mul, add);
+  if (offset) info.offset = floats(*offset);
+  network.conv(input, std::move(info));
+}
+
 ElementType element_type(const std::string& name) {
-  if (name == "f32") return ElementType::real;
+  if (name == "f32") return ElementType::f32;
   if (name == "bits") return ElementType::bits;
-  if (name == "u8") return ElementType::bytes;
-  throw std::invalid_argument("there is no element type '" + name + "'");
+  if (name == "u8") return ElementType::u8;
+  throw std::invalid_argument("unknown element type '" + name + "'");
 }
 
 template <int Sides>
@@ -107,44 +118,27 @@ NB_MODULE(_native, m) {
           },
           "type"_a, "height"_a, "width"_a, "channels"_a, "inverse_scale"_a = 1.0f,
           "zero_point"_a = 0)
-      .def(
-          "conv_real",
-          [](Network& network, int input, const Array<float>& weight, int stride, int pad_y,
-             int pad_x, const FloatArray& scale, const FloatArray& shift,
-             const FloatArray& zero_points) {
-            network.conv(input, conv_info(Dot::real, weight, stride, pad_y, pad_x, scale, shift,
-                                          floats(zero_points)));
-          },
-          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a,
-          "zero_points"_a)
-      .def(
-          "conv_bytes",
-          [](Network& network, int input, const Array<std::int8_t>& weight, int stride, int pad_y,
-             int pad_x, const FloatArray& scale, const FloatArray& shift,
-             const FloatArray& zero_points) {
-            network.conv(input, conv_info(Dot::bytes, weight, stride, pad_y, pad_x, scale, shift,
-                                          floats(zero_points)));
-          },
-          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a,
-          "zero_points"_a)
+      .def("conv", &conv<Dot::f32, float>, "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a,
+           "mul"_a, "add"_a, "offset"_a.none())
+      .def("conv_int8", &conv<Dot::int8, std::int8_t>, "input"_a, "weight"_a, "stride"_a, "pad_y"_a,
+           "pad_x"_a, "mul"_a, "add"_a, "offset"_a.none())
       .def(
           "conv_binary",
           [](Network& network, int input, const Array<std::uint64_t>& weight, int stride, int pad_y,
-             int pad_x, const FloatArray& scale, const FloatArray& shift) {
-            network.conv(input,
-                         conv_info(Dot::binary, weight, stride, pad_y, pad_x, scale, shift, {}));
+             int pad_x, const FloatArray& mul, const FloatArray& add) {
+            network.conv(input, conv_info(Dot::binary, weight, stride, pad_y, pad_x, mul, add));
           },
-          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a)
+          "input"_a, "weight"_a, "stride"_a, "pad_y"_a, "pad_x"_a, "mul"_a, "add"_a)
       .def(
           "conv_ternary",
           [](Network& network, int input, const Array<std::uint64_t>& positive,
-             const Array<std::uint64_t>& negative, int pad_y, int pad_x, const FloatArray& scale,
-             const FloatArray& shift) {
-            ConvInfo conv = conv_info(Dot::real, positive, 1, pad_y, pad_x, scale, shift, {});
-            append_bytes(conv.weights, negative);
-            network.conv_ternary(input, std::move(conv));
+             const Array<std::uint64_t>& negative, int pad_y, int pad_x, const FloatArray& mul,
+             const FloatArray& add) {
+            ConvInfo info = conv_info(Dot::f32, positive, 1, pad_y, pad_x, mul, add);
+            append_bytes(info.weights, negative);
+            network.conv_ternary(input, std::move(info));
           },
-          "input"_a, "positive"_a, "negative"_a, "pad_y"_a, "pad_x"_a, "scale"_a, "shift"_a)
+          "input"_a, "positive"_a, "negative"_a, "pad_y"_a, "pad_x"_a, "mul"_a, "add"_a)
       .def("load", &Network::load, "input"_a, "upsample"_a)
       .def(
           "max_pool",
@@ -170,21 +164,22 @@ NB_MODULE(_native, m) {
       .def("step_sigmoid", &Network::step_sigmoid)
       .def("step_store", &Network::step_store, "tensor"_a, "channel"_a)
       .def(
-          "step_store_bits",
+          "step_sign",
           [](Network& network, int tensor, int channel, const FloatArray& threshold) {
-            network.step_store_bits(tensor, channel, floats(threshold));
+            network.step_sign(tensor, channel, floats(threshold));
           },
           "tensor"_a, "channel"_a, "threshold"_a)
-      .def("step_store_mean", &Network::step_store_mean, "tensor"_a, "channel"_a)
-      .def("ends", &Network::ends, "input"_a, "output"_a);
+      .def("step_quantize", &Network::step_quantize, "tensor"_a, "channel"_a)
+      .def("step_mean", &Network::step_mean, "tensor"_a, "channel"_a)
+      .def("finish", &Network::finish, "input"_a, "output"_a);
 
   nb::class_<Engine>(m, "Engine", "A network that is ready to run.")
       .def(
           "__init__",
           [](Engine* self, const Network& network, const std::string& isa, int threads) {
-            if (network.output() < 0) throw std::invalid_argument("the network has no ends");
+            if (!network.finished()) throw std::invalid_argument("the network is not finished");
             if (threads < 1 || threads > kMaxThreads) {
-              throw std::invalid_argument("the number of threads is not within 1 and 256");
+              throw std::invalid_argument("the number of threads is not between 1 and 256");
             }
             new (self) Engine(network, kernels(isa), threads);
           },

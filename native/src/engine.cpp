@@ -27,14 +27,14 @@ Engine::Engine(const Network& network, const KernelTable& kernels, int threads)
 }
 
 void Engine::prepare(std::size_t number) {
-  ReadyOp& op = ops_[number];
+  PreparedOp& op = ops_[number];
   op.info = &network_.ops()[number];
   prepare_steps(op, number);
   op.epilogue = {op.steps.data(), int(op.steps.size()), op.info->channels, op.info->width};
   switch (op.info->kind) {
     case OpKind::conv:
       return prepare_conv(op);
-    case OpKind::ternary:
+    case OpKind::conv_ternary:
       return prepare_ternary(op);
     case OpKind::max_pool:
       return prepare_pool(op);
@@ -53,14 +53,14 @@ Step Engine::tensor_step(StepKind kind, int tensor, int channel) const {
   if (info.type == ElementType::bits) {
     step.bit_offset = channel;
   } else {
-    step.data += std::size_t(channel) * (info.type == ElementType::real ? sizeof(float) : 1);
+    step.data += pixel_bytes(info.type, channel);
   }
   step.inverse_scale = info.inverse_scale;
   step.zero_point = info.zero_point;
   return step;
 }
 
-void Engine::prepare_steps(ReadyOp& op, std::size_t number) {
+void Engine::prepare_steps(PreparedOp& op, std::size_t number) {
   if (op.info->kind == OpKind::load) {
     op.steps.push_back(tensor_step(StepKind::add, op.info->input, 0));
     op.steps.back().upsample_shift = op.info->upsample_shift;
@@ -68,7 +68,7 @@ void Engine::prepare_steps(ReadyOp& op, std::size_t number) {
   for (std::size_t i = 0; i < op.info->steps.size(); ++i) {
     const StepInfo& info = op.info->steps[i];
     Step step{info.kind};
-    if (info.kind == StepKind::row_sum) {
+    if (info.kind == StepKind::mean) {
       step.data = arena_.data() + plan_.row_sums[number][i];
       step.row_pitch = std::ptrdiff_t(padded(op.info->channels) * sizeof(float));
     } else if (info.tensor >= 0) {
@@ -76,36 +76,37 @@ void Engine::prepare_steps(ReadyOp& op, std::size_t number) {
       step.upsample_shift = info.upsample_shift;
       const int channels = network_.tensors()[std::size_t(info.tensor)].channels;
       const bool repeats = info.kind == StepKind::add && op.info->channels > channels;
-      op.groups_share_bytes |= info.kind == StepKind::store_bits && info.channel % 8 != 0;
+      op.groups_share_bytes |= info.kind == StepKind::sign && info.channel % 8 != 0;
       if (repeats) step.tensor_blocks = channels / kLanes;
-      if (info.kind == StepKind::multiply)
+      if (info.kind == StepKind::multiply) {
         step.channel_values = reinterpret_cast<float*>(step.data);
+      }
     }
     if (!info.channel_values.empty()) {
-      op.values.emplace_back(info.channel_values.begin(), info.channel_values.end());
-      op.values.back().resize(padded(op.info->channels), 0.0f);
-      step.channel_values = op.values.back().data();
+      op.channel_values.emplace_back(info.channel_values.begin(), info.channel_values.end());
+      op.channel_values.back().resize(padded(op.info->channels), 0.0f);
+      step.channel_values = op.channel_values.back().data();
     }
     Step* const before = op.steps.empty() ? nullptr : &op.steps.back();
     if (before != nullptr && before->kind == StepKind::prelu && step.kind == StepKind::shift) {
       before->kind = StepKind::prelu_shift;
-      before->more_values = step.channel_values;
+      before->shift_values = step.channel_values;
     } else {
       op.steps.push_back(step);
     }
   }
 }
 
-void Engine::prepare_conv(ReadyOp& op) {
+void Engine::prepare_conv(PreparedOp& op) {
   const ConvInfo& conv = op.info->conv;
   const TensorInfo& input = network_.tensors()[std::size_t(op.info->input)];
-  const bool image = conv.dot == Dot::real && input.type == ElementType::bytes;
+  const bool f32_image = conv.dot == Dot::f32 && input.type == ElementType::u8;
   const Placement& placement =
-      image ? plan_.real_image : plan_.tensors[std::size_t(op.info->input)];
+      f32_image ? plan_.f32_image : plan_.tensors[std::size_t(op.info->input)];
   op.weights = pack_weights(conv, int(placement.pixel_pitch), kernels_);
-  op.scale = kernel_scale(conv);
-  op.offsets = offset_table(conv, input, op.info->height, op.info->width);
-  for (const Group& group : op.weights.groups) {
+  op.mul = kernel_mul(conv);
+  op.bias = bias_table(conv, input, op.info->height, op.info->width);
+  for (const BlockGroup& group : op.weights.groups) {
     ConvTask task{};
     task.input =
         address(placement) - conv.pad_y * placement.row_pitch - conv.pad_x * placement.pixel_pitch;
@@ -117,24 +118,24 @@ void Engine::prepare_conv(ReadyOp& op) {
     task.tail_mask = op.weights.tail_mask;
     task.weights = op.weights.words.data() + group.offset;
     task.first_block = group.first_block;
-    task.scale = op.scale.data();
-    task.offsets = op.offsets.offsets.data();
-    task.row_offsets = op.offsets.row_offsets.data();
-    task.column_offsets = op.offsets.column_offsets.data();
+    task.mul = op.mul.data();
+    task.bias = op.bias.bias.data();
+    task.bias_row = op.bias.row.data();
+    task.bias_column = op.bias.column.data();
     task.epilogue = op.epilogue;
     op.groups.push_back(task);
   }
 }
 
-void Engine::prepare_ternary(ReadyOp& op) {
+void Engine::prepare_ternary(PreparedOp& op) {
   const ConvInfo& conv = op.info->conv;
   const TensorInfo& input = network_.tensors()[std::size_t(op.info->input)];
   const Placement& placement = plan_.tensors[std::size_t(op.info->input)];
   const PlaneLayout layout = plane_layout(conv, input);
   op.ternary_weights = pack_ternary(conv, input, layout);
-  op.scale.assign(conv.scale.begin(), conv.scale.end());
-  op.shift.assign(conv.shift.begin(), conv.shift.end());
-  for (AlignedFloats* values : {&op.scale, &op.shift}) {
+  op.mul.assign(conv.mul.begin(), conv.mul.end());
+  op.add.assign(conv.add.begin(), conv.add.end());
+  for (AlignedFloats* values : {&op.mul, &op.add}) {
     values->resize(padded(op.info->channels), 0.0f);
   }
   TernaryTask& task = op.ternary;
@@ -147,19 +148,19 @@ void Engine::prepare_ternary(ReadyOp& op) {
   task.zero_point = input.zero_point;
   task.pad_y = conv.pad_y;
   task.pad_x = conv.pad_x;
-  task.planes = arena_.data() + plan_.planes;
+  task.planes = arena_.data() + plan_.ternary_planes;
   task.plane_size = layout.size;
   task.plane_pitch = layout.pitch;
   task.taps = op.ternary_weights.taps.data();
   task.tap_count = int(op.ternary_weights.taps.size());
   task.groups = op.ternary_weights.groups.data();
   task.group_count = int(op.ternary_weights.groups.size());
-  task.scale = op.scale.data();
-  task.shift = op.shift.data();
+  task.mul = op.mul.data();
+  task.add = op.add.data();
   task.epilogue = op.epilogue;
 }
 
-void Engine::prepare_pool(ReadyOp& op) {
+void Engine::prepare_pool(PreparedOp& op) {
   const TensorInfo& input = network_.tensors()[std::size_t(op.info->input)];
   const Placement& placement = plan_.tensors[std::size_t(op.info->input)];
   const PoolInfo& pool = op.info->pool;
@@ -202,9 +203,9 @@ void Engine::read_image(const std::uint8_t* image) {
   for (int y = 0; y < input().height; ++y) {
     const std::uint8_t* row = image + std::size_t(y) * row_bytes;
     std::memcpy(address(bytes) + y * bytes.row_pitch, row, row_bytes);
-    if (plan_.has_real_image) {
-      const Placement& real = plan_.real_image;
-      auto* floats = reinterpret_cast<float*>(address(real) + y * real.row_pitch);
+    if (plan_.has_f32_image) {
+      const Placement& f32 = plan_.f32_image;
+      auto* floats = reinterpret_cast<float*>(address(f32) + y * f32.row_pitch);
       for (std::size_t i = 0; i < row_bytes; ++i) floats[i] = float(row[i]);
     }
   }
@@ -248,50 +249,56 @@ void Engine::share_tiles(int rows, int least, Kernel kernel) {
 }
 
 void Engine::run_op(std::size_t number) {
-  ReadyOp& op = ops_[number];
-  const OpInfo& info = *op.info;
-  switch (info.kind) {
-    case OpKind::conv: {
-      const int groups = int(op.groups.size());
-      const auto compute = [&](int group, int begin, int end) {
-        const int size = op.weights.groups[std::size_t(group)].log2_blocks;
-        kernels_.conv[std::size_t(info.conv.dot)][size](op.groups[std::size_t(group)], begin, end);
-      };
-      if (op.groups_share_bytes) {
-        share_rows(info.height, 1, [&](int, int begin, int end) {
-          for (int group = 0; group < groups; ++group) compute(group, begin, end);
-        });
-      } else {
-        share_rows(info.height, groups, compute);
-      }
+  const PreparedOp& op = ops_[number];
+  switch (op.info->kind) {
+    case OpKind::conv:
+      run_conv(op);
       break;
-    }
-    case OpKind::ternary: {
-      const Ternary& kernel = kernels_.ternary[info.conv.dot == Dot::bytes];
-      share_rows(op.ternary.height, 1,
-                 [&](int, int begin, int end) { kernel.planes(op.ternary, begin, end); });
-      // A tile crosses rows, but not bands: many small ones would compute much for nothing.
-      share_tiles(info.height, std::max(1, kTernaryPixels / op.ternary.plane_pitch),
-                  [&](int begin, int end) { kernel.conv(op.ternary, begin, end); });
+    case OpKind::conv_ternary:
+      run_ternary(op);
       break;
-    }
     case OpKind::max_pool:
-      share_rows(info.height, 1,
+      share_rows(op.info->height, 1,
                  [&](int, int begin, int end) { kernels_.max_pool(op.pool, begin, end); });
       break;
     case OpKind::load:
-      share_rows(info.height, 1,
-                 [&](int, int begin, int end) { kernels_.map(op.epilogue, begin, end); });
+      share_rows(op.info->height, 1,
+                 [&](int, int begin, int end) { kernels_.load(op.epilogue, begin, end); });
       break;
   }
   compute_means(number);
 }
 
+void Engine::run_conv(const PreparedOp& op) {
+  const ConvKernel(&kernels)[kGroupSizes] = kernels_.conv[std::size_t(op.info->conv.dot)];
+  const int groups = int(op.groups.size());
+  const auto compute = [&](int group, int begin, int end) {
+    const auto index = std::size_t(group);
+    kernels[op.weights.groups[index].log2_blocks].run(op.groups[index], begin, end);
+  };
+  if (op.groups_share_bytes) {
+    share_rows(op.info->height, 1, [&](int, int begin, int end) {
+      for (int group = 0; group < groups; ++group) compute(group, begin, end);
+    });
+  } else {
+    share_rows(op.info->height, groups, compute);
+  }
+}
+
+void Engine::run_ternary(const PreparedOp& op) {
+  const TernaryKernel& kernel = kernels_.ternary[op.info->conv.dot == Dot::int8];
+  share_rows(op.ternary.height, 1,
+             [&](int, int begin, int end) { kernel.planes(op.ternary, begin, end); });
+  // A tile crosses rows, but not bands: many small ones would compute much for nothing.
+  share_tiles(op.info->height, std::max(1, kTernaryPixels / op.ternary.plane_pitch),
+              [&](int begin, int end) { kernel.conv(op.ternary, begin, end); });
+}
+
 void Engine::compute_means(std::size_t number) const {
-  const ReadyOp& op = ops_[number];
+  const PreparedOp& op = ops_[number];
   for (std::size_t i = 0; i < op.info->steps.size(); ++i) {
     const StepInfo& step = op.info->steps[i];
-    if (step.kind != StepKind::row_sum) continue;
+    if (step.kind != StepKind::mean) continue;
     const Placement& placement = plan_.tensors[std::size_t(step.tensor)];
     float* mean = reinterpret_cast<float*>(address(placement)) + step.channel;
     const auto* sums = reinterpret_cast<const float*>(arena_.data() + plan_.row_sums[number][i]);

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "bias.h"
 #include "memory.h"
 #include "network.h"
 #include "packing.h"
@@ -34,20 +35,20 @@ class Engine {
 
  private:
   // An op as it runs. Pointers lead into this object's other members and into the arena.
-  struct ReadyOp {
+  struct PreparedOp {
     const OpInfo* info;
-    std::vector<AlignedFloats> values;  // of steps, padded to whole blocks
+    std::vector<AlignedFloats> channel_values;  // of steps, padded to whole blocks
     std::vector<Step> steps;
     Epilogue epilogue{};
     // Convolutions:
     PackedWeights weights;
-    AlignedFloats scale;
-    OffsetTable offsets;
+    AlignedFloats mul;
+    BiasTable bias;
     std::vector<ConvTask> groups;
     // Whether channels of two groups lie in one byte, so that one thread has to write both.
     bool groups_share_bytes = false;
     // Ternary convolutions:
-    AlignedFloats shift;
+    AlignedFloats add;
     PackedTernary ternary_weights;
     TernaryTask ternary;
     // Pooling:
@@ -55,10 +56,10 @@ class Engine {
   };
 
   void prepare(std::size_t number);
-  void prepare_steps(ReadyOp& op, std::size_t number);
-  void prepare_conv(ReadyOp& op);
-  void prepare_ternary(ReadyOp& op);
-  void prepare_pool(ReadyOp& op);
+  void prepare_steps(PreparedOp& op, std::size_t number);
+  void prepare_conv(PreparedOp& op);
+  void prepare_ternary(PreparedOp& op);
+  void prepare_pool(PreparedOp& op);
   Step tensor_step(StepKind kind, int tensor, int channel) const;
   std::uint8_t* address(const Placement& placement) const {
     return arena_.data() + placement.origin;
@@ -73,13 +74,15 @@ class Engine {
   // The same for kernels that work in tiles of `least` rows and more: one band for each thread.
   template <class Kernel>
   void share_tiles(int rows, int least, Kernel kernel);
+  void run_conv(const PreparedOp& op);
+  void run_ternary(const PreparedOp& op);
   void compute_means(std::size_t number) const;
 
   Network network_;  // without its constants once everything is prepared
   const KernelTable& kernels_;
   const Plan plan_;
   AlignedMemory arena_;
-  std::vector<ReadyOp> ops_;
+  std::vector<PreparedOp> ops_;
   ThreadPool pool_;
   std::mutex running_;
 };

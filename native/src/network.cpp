@@ -29,15 +29,15 @@ bool within(int value, int low, int high) { return low <= value && value <= high
 int upsample_shift(int factor) {
   int shift = 0;
   while (shift < kMaxUpsampleShift && (1 << shift) < factor) ++shift;
-  require(1 << shift == factor, "a factor of up-sampling is no power of two up to 64");
+  require(1 << shift == factor, "an up-sampling factor is not a power of two up to 64");
   return shift;
 }
 
 std::size_t tap_bytes(Dot dot, int channels) {
   switch (dot) {
-    case Dot::real:
+    case Dot::f32:
       return std::size_t(channels) * 4;
-    case Dot::bytes:
+    case Dot::int8:
       return std::size_t(channels);
     case Dot::binary:
       break;
@@ -46,7 +46,7 @@ std::size_t tap_bytes(Dot dot, int channels) {
 }
 
 std::int64_t weight_bytes(const ConvInfo& conv) {
-  return std::int64_t(conv.scale.size()) * conv.kernel_height * conv.kernel_width *
+  return std::int64_t(conv.mul.size()) * conv.kernel_height * conv.kernel_width *
          std::int64_t(conv.tap_bytes);
 }
 
@@ -64,20 +64,22 @@ int Network::tensor(ElementType type, int height, int width, int channels, float
 }
 
 const TensorInfo& Network::find(int tensor) const {
-  require(within(tensor, 0, int(tensors_.size()) - 1), "an op names no tensor");
+  require(within(tensor, 0, int(tensors_.size()) - 1),
+          "an op refers to a tensor that does not exist");
   return tensors_[std::size_t(tensor)];
 }
 
 void Network::conv(int input, ConvInfo conv) {
   const TensorInfo& data = find(input);
   const bool reads = (conv.dot == Dot::binary && data.type == ElementType::bits) ||
-                     (conv.dot == Dot::bytes && data.type == ElementType::bytes) ||
-                     (conv.dot == Dot::real && data.type != ElementType::bits);
+                     (conv.dot == Dot::int8 && data.type == ElementType::u8) ||
+                     (conv.dot == Dot::f32 && data.type != ElementType::bits);
   require(reads, "a convolution cannot read its input");
   conv.tap_bytes = tap_bytes(conv.dot, data.channels);
-  if (!conv.zero_points.empty()) {
-    require_size(conv.zero_points, data.channels, "zero points have the wrong size");
+  if (conv.offset.empty()) {
+    conv.offset.assign(std::size_t(data.channels), float(data.zero_point));
   }
+  require_size(conv.offset, data.channels, "an offset has the wrong size");
   require_size(conv.weights, weight_bytes(conv), "weights have the wrong size");
   begin_conv(OpKind::conv, input, std::move(conv));
 }
@@ -85,16 +87,16 @@ void Network::conv(int input, ConvInfo conv) {
 void Network::conv_ternary(int input, ConvInfo conv) {
   const TensorInfo& data = find(input);
   require(data.type != ElementType::bits, "a convolution cannot read its input");
-  conv.dot = data.type == ElementType::real ? Dot::real : Dot::bytes;
+  conv.dot = data.type == ElementType::f32 ? Dot::f32 : Dot::int8;
   conv.stride = 1;
   conv.tap_bytes = tap_bytes(Dot::binary, data.channels);
   require_size(conv.weights, 2 * weight_bytes(conv), "weights have the wrong size");
-  begin_conv(OpKind::ternary, input, std::move(conv));
+  begin_conv(OpKind::conv_ternary, input, std::move(conv));
 }
 
 void Network::begin_conv(OpKind kind, int input, ConvInfo conv) {
   const TensorInfo& data = find(input);
-  const std::int64_t channels = std::int64_t(conv.scale.size());
+  const std::int64_t channels = std::int64_t(conv.mul.size());
   require(channels >= 1 && channels <= kMaxChannels, "a convolution has no channels, or too many");
   require(within(conv.kernel_height, 1, kMaxKernel) && within(conv.kernel_width, 1, kMaxKernel) &&
               within(conv.stride, 1, kMaxStride) && within(conv.pad_y, 0, conv.kernel_height - 1) &&
@@ -102,7 +104,7 @@ void Network::begin_conv(OpKind kind, int input, ConvInfo conv) {
           "a kernel, stride or padding is out of range");
   const int taps = conv.kernel_height * conv.kernel_width;
   require(std::int64_t(taps) * data.channels <= kMaxTerms, "a convolution sums too many terms");
-  require_size(conv.shift, channels, "a convolution's addend has the wrong size");
+  require_size(conv.add, channels, "a convolution's add has the wrong size");
   const int height = (data.height + 2 * conv.pad_y - conv.kernel_height) / conv.stride + 1;
   const int width = (data.width + 2 * conv.pad_x - conv.kernel_width) / conv.stride + 1;
   require(data.height + 2 * conv.pad_y >= conv.kernel_height &&
@@ -114,13 +116,13 @@ void Network::begin_conv(OpKind kind, int input, ConvInfo conv) {
 }
 
 void Network::begin(OpInfo op) {
-  require(output_ < 0, "the network has ended");
+  require(!finished(), "the network is finished");
   ops_.push_back(std::move(op));
 }
 
 void Network::load(int input, int upsample) {
   const TensorInfo& data = find(input);
-  require(data.type == ElementType::real, "a load cannot read its input");
+  require(data.type == ElementType::f32, "a load cannot read its input");
   const int shift = upsample_shift(upsample);
   require(std::int64_t(data.height) << shift <= kMaxSide &&
               std::int64_t(data.width) << shift <= kMaxSide,
@@ -130,7 +132,7 @@ void Network::load(int input, int upsample) {
 
 void Network::max_pool(int input, PoolInfo pool) {
   const TensorInfo& data = find(input);
-  require(data.type == ElementType::real, "a pooling cannot read its input");
+  require(data.type == ElementType::f32, "a pooling cannot read its input");
   require(within(pool.kernel, 1, kMaxKernel) && within(pool.stride, 1, kMaxStride) &&
               within(pool.padding, 0, pool.kernel - 1),
           "a window, stride or padding is out of range");
@@ -150,7 +152,7 @@ const OpInfo& Network::current() const {
 
 void Network::step(StepInfo step) {
   (void)current();
-  require(output_ < 0, "the network has ended");
+  require(!finished(), "the network is finished");
   ops_.back().steps.push_back(std::move(step));
 }
 
@@ -169,9 +171,9 @@ const TensorInfo& Network::slice(int tensor, int channel, ElementType type) cons
 
 void Network::step_add(int tensor, int channel, int upsample) {
   const TensorInfo& whole = find(tensor);
-  const bool repeats = channel == 0 && whole.type == ElementType::real &&
+  const bool repeats = channel == 0 && whole.type == ElementType::f32 &&
                        whole.channels % kLanes == 0 && current().channels % whole.channels == 0;
-  const TensorInfo& info = repeats ? whole : slice(tensor, channel, ElementType::real);
+  const TensorInfo& info = repeats ? whole : slice(tensor, channel, ElementType::f32);
   const int shift = upsample_shift(upsample);
   require(info.height << shift == current().height && info.width << shift == current().width,
           "an added tensor has the wrong size");
@@ -179,14 +181,14 @@ void Network::step_add(int tensor, int channel, int upsample) {
 }
 
 void Network::step_multiply(int tensor) {
-  const TensorInfo& info = slice(tensor, 0, ElementType::real);
+  const TensorInfo& info = slice(tensor, 0, ElementType::f32);
   require(info.height == 1 && info.width == 1 && info.channels == current().channels,
           "a factor has the wrong size");
   step({StepKind::multiply, tensor, 0, 0, {}});
 }
 
 void Network::step_scale(std::vector<float> scale) {
-  step_values(StepKind::multiply, std::move(scale));
+  step_values(StepKind::scale, std::move(scale));
 }
 
 void Network::step_shift(std::vector<float> shift) {
@@ -201,40 +203,43 @@ void Network::step_relu() { step({StepKind::relu}); }
 
 void Network::step_sigmoid() { step({StepKind::sigmoid}); }
 
-void Network::step_store(int tensor, int channel) {
-  const ElementType type = find(tensor).type;
-  require(type != ElementType::bits, "bits are stored with a threshold");
+void Network::step_write(StepKind kind, int tensor, int channel, ElementType type,
+                         std::vector<float> values) {
   const TensorInfo& info = slice(tensor, channel, type);
   require(info.height == current().height && info.width == current().width,
           "a stored tensor has the wrong size");
-  const bool real = type == ElementType::real;
-  step({real ? StepKind::store_float : StepKind::store_bytes, tensor, channel, 0, {}});
+  step({kind, tensor, channel, 0, std::move(values)});
 }
 
-void Network::step_store_bits(int tensor, int channel, std::vector<float> threshold) {
-  const TensorInfo& info = slice(tensor, channel, ElementType::bits);
-  require(info.height == current().height && info.width == current().width,
-          "a stored tensor has the wrong size");
+void Network::step_store(int tensor, int channel) {
+  step_write(StepKind::store, tensor, channel, ElementType::f32);
+}
+
+void Network::step_sign(int tensor, int channel, std::vector<float> threshold) {
   require_size(threshold, current().channels, "a step's values have the wrong size");
-  step({StepKind::store_bits, tensor, channel, 0, std::move(threshold)});
+  step_write(StepKind::sign, tensor, channel, ElementType::bits, std::move(threshold));
 }
 
-void Network::step_store_mean(int tensor, int channel) {
-  const TensorInfo& info = slice(tensor, channel, ElementType::real);
+void Network::step_quantize(int tensor, int channel) {
+  step_write(StepKind::quantize, tensor, channel, ElementType::u8);
+}
+
+void Network::step_mean(int tensor, int channel) {
+  const TensorInfo& info = slice(tensor, channel, ElementType::f32);
   require(info.height == 1 && info.width == 1, "a mean has the wrong size");
-  step({StepKind::row_sum, tensor, channel, 0, {}});
+  step({StepKind::mean, tensor, channel, 0, {}});
 }
 
-void Network::ends(int input, int output) {
+void Network::finish(int input, int output) {
   const TensorInfo& image = find(input);
-  require(image.type == ElementType::bytes, "the image is not made of bytes");
-  require(find(output).type == ElementType::real, "the heatmaps are not real numbers");
+  require(image.type == ElementType::u8, "the image is not a u8 tensor");
+  require(find(output).type == ElementType::f32, "the heatmaps are not an f32 tensor");
   require(image.channels == 3, "the image does not have three channels");
   require(!ops_.empty(), "the network has no ops");
   for (const OpInfo& op : ops_) {
-    const bool real = op.kind == OpKind::conv && op.conv.dot == Dot::real;
-    require(!real || find(op.input).type == ElementType::real || op.input == input,
-            "a real-valued convolution reads bytes");
+    const bool f32 = op.kind == OpKind::conv && op.conv.dot == Dot::f32;
+    require(!f32 || find(op.input).type == ElementType::f32 || op.input == input,
+            "an f32 convolution reads a u8 tensor that is not the image");
     for (const StepInfo& step : op.steps) {
       require(step.tensor != input, "an op writes the image");
     }
@@ -246,7 +251,7 @@ void Network::ends(int input, int output) {
 void Network::drop_constants() {
   for (OpInfo& op : ops_) {
     op.conv.weights = {};
-    op.conv.scale = op.conv.shift = op.conv.zero_points = {};
+    op.conv.mul = op.conv.add = op.conv.offset = {};
     for (StepInfo& step : op.steps) step.channel_values = {};
   }
 }

@@ -1,5 +1,6 @@
-// A network as it is described to the engine, op by op. It owns copies of all constants and checks
-// everything that a kernel relies on; an `Engine` (engine.h) makes it ready to run.
+// A network as it is described to the engine, op by op, in the words of the model file
+// (docs/engine-format.md). It owns copies of all constants and checks everything that a kernel
+// relies on; an `Engine` (engine.h) makes it ready to run.
 #pragma once
 
 #include <cstdint>
@@ -10,24 +11,24 @@
 
 namespace bihrnet {
 
-enum class ElementType { real, bits, bytes };
+enum class ElementType { f32, bits, u8 };
 
 struct TensorInfo {
   ElementType type;
   int height;
   int width;
   int channels;
-  float inverse_scale;  // bytes: stored value = round(v * inverse_scale) + zero_point
+  float inverse_scale;  // u8: stored value = round(v * inverse_scale) + zero_point
   int zero_point;
 };
 
 // A step of an op, on tensors instead of addresses.
 struct StepInfo {
   StepKind kind;
-  int tensor = -1;                      // add, multiply, store_*, row_sum (what gets the mean)
+  int tensor = -1;                      // add, multiply, store, sign, quantize, mean
   int channel = 0;                      // first channel of the tensor
   int upsample_shift = 0;               // add
-  std::vector<float> channel_values{};  // multiply (by constants), prelu, shift, store_bits
+  std::vector<float> channel_values{};  // prelu: slope; scale; shift; sign: threshold
 };
 
 struct ConvInfo {
@@ -37,14 +38,15 @@ struct ConvInfo {
   int stride;
   int pad_y;
   int pad_x;
-  // Weights, (out, kernel height, kernel width) times a pixel of `tap_bytes`: floats, signed bytes
-  // or bits in whole 64-bit words. Ternary: twice, bits of those that are +1, then of those -1.
+  // Weights, (out, kernel height, kernel width) times a pixel of `tap_bytes`: floats, int8 or bits
+  // in whole 64-bit words. Ternary: twice, bits of those that are +1, then of those that are -1.
   std::vector<std::uint8_t> weights;
   std::size_t tap_bytes;
-  std::vector<float> scale;
-  std::vector<float> shift;
-  // Per input channel, what is taken off a stored value (bytes; empty: nothing).
-  std::vector<float> zero_points;
+  std::vector<float> mul;
+  std::vector<float> add;
+  // Per input channel, what is subtracted from a stored value: the image's offset, else the
+  // tensor's zero point.
+  std::vector<float> offset;
 };
 
 struct PoolInfo {
@@ -53,7 +55,7 @@ struct PoolInfo {
   int padding;
 };
 
-enum class OpKind { conv, ternary, load, max_pool };
+enum class OpKind { conv, conv_ternary, load, max_pool };
 
 struct OpInfo {
   OpKind kind;
@@ -62,7 +64,7 @@ struct OpInfo {
   int width;
   int channels;
   int upsample_shift = 0;  // load
-  ConvInfo conv{};         // conv, ternary
+  ConvInfo conv{};         // conv, conv_ternary
   PoolInfo pool{};         // max_pool
   std::vector<StepInfo> steps{};
 };
@@ -75,14 +77,15 @@ class Network {
              int zero_point);
 
   // These begin an op. Steps that follow belong to it and run in their order.
+  // An empty `conv.offset` stands for the input's zero point.
   void conv(int input, ConvInfo conv);
-  // `conv.dot` and zero points follow from the input, the stride is 1.
+  // `conv.dot` and the offset follow from the input, the stride is 1.
   void conv_ternary(int input, ConvInfo conv);
   void load(int input, int upsample);
   void max_pool(int input, PoolInfo pool);
 
-  // A tensor of fewer channels than the op, whole blocks of 16 that divide them, is added again and
-  // again.
+  // The channels of a tensor that has fewer than the op repeat, where they are whole blocks of 16
+  // that divide the op's.
   void step_add(int tensor, int channel, int upsample);
   void step_multiply(int tensor);
   void step_scale(std::vector<float> scale);
@@ -91,13 +94,15 @@ class Network {
   void step_prelu(std::vector<float> slope);
   void step_sigmoid();
   void step_store(int tensor, int channel);
-  void step_store_bits(int tensor, int channel, std::vector<float> threshold);
-  void step_store_mean(int tensor, int channel);
+  void step_sign(int tensor, int channel, std::vector<float> threshold);
+  void step_quantize(int tensor, int channel);
+  void step_mean(int tensor, int channel);
 
-  // The image (3 bytes per pixel) and the heatmaps. Nothing can be added afterwards.
-  void ends(int input, int output);
+  // Names the image (u8, 3 channels) and the heatmaps (f32). Nothing can be added afterwards.
+  void finish(int input, int output);
+  bool finished() const { return output_ >= 0; }
 
-  // Frees weights and values per channel, for who has copies laid out for kernels.
+  // Frees weights and values per channel, once kernels have copies in their layout.
   void drop_constants();
 
   const std::vector<TensorInfo>& tensors() const { return tensors_; }
@@ -112,6 +117,8 @@ class Network {
   const TensorInfo& slice(int tensor, int channel, ElementType type) const;
   const OpInfo& current() const;
   void step(StepInfo step);
+  void step_write(StepKind kind, int tensor, int channel, ElementType type,
+                  std::vector<float> values = {});
   void step_values(StepKind kind, std::vector<float> values);
 
   std::vector<TensorInfo> tensors_;

@@ -1,4 +1,4 @@
-// Weights as the kernels read them, and what is computed from them once.
+// Weights as the convolution kernels read them.
 #pragma once
 
 #include <vector>
@@ -13,35 +13,24 @@ namespace bihrnet {
 // few channels still is one run of bytes without holes.
 std::size_t pixel_bytes(ElementType type, int channels);
 
-// A group of blocks of 16 output channels that one tile computes together.
-struct Group {
+// Blocks of 16 output channels that one tile computes together.
+struct BlockGroup {
   int first_block;
   int log2_blocks;
   std::size_t offset;  // of its weights, bytes
 };
 
-// Order of the words: group, kernel row, word of the row's run, block, plane, lane (= channel).
+// Order of the words: group, kernel row, word of the row's run, then what the group's kernel makes
+// of one word of each of its channels (`ConvKernel::expand`).
 struct PackedWeights {
   AlignedMemory words;
-  std::vector<Group> groups;
+  std::vector<BlockGroup> groups;
   int kernel_rows;
-  int run_words;
-  std::uint32_t tail_mask;
+  int run_words;            // whole words in a kernel row
+  std::uint32_t tail_mask;  // used bits of one more word, 0 where there is none
 };
 
+// For a tensor of that many bytes per pixel.
 PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes, const KernelTable& kernels);
-
-// What a convolution adds to its scaled sum, for every kind of place on the image: rows (and
-// columns) whose kernel window loses the same taps to the padding form a class.
-struct OffsetTable {
-  AlignedFloats offsets;                  // [row class][column class][padded channels]
-  std::vector<std::int32_t> row_offsets;  // per output row, into `offsets`
-  std::vector<std::int32_t> column_offsets;
-};
-
-OffsetTable offset_table(const ConvInfo& conv, const TensorInfo& input, int height, int width);
-
-// The factor that goes with the offsets: sums of bits count differences, so dot = n - 2 * sum.
-AlignedFloats kernel_scale(const ConvInfo& conv);
 
 }  // namespace bihrnet

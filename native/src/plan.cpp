@@ -53,7 +53,8 @@ std::vector<Life> lives(const Network& network) {
   all[std::size_t(network.input())].first_write = 0;
   const auto read = [&](int tensor, int op, int begin, int end, bool in_place) {
     Life& life = all[std::size_t(tensor)];
-    if (life.first_write == kNever) throw std::invalid_argument("an op reads what nothing wrote");
+    if (life.first_write == kNever)
+      throw std::invalid_argument("an op reads a tensor before it is written");
     life.last_read = op;
     life.reads.push_back({op, begin, end, in_place});
   };
@@ -116,8 +117,8 @@ class Planner {
       place_op(int(number));
       release(int(number));
     }
-    place_real_image();
-    place_planes();
+    place_f32_image();
+    place_ternary_planes();
     // Kernels may read, not write, behind a row: a tile of pixels, and one vector more.
     plan_.bytes += slack_;
     if (plan_.bytes > kMaxBytes) throw std::invalid_argument("the network is too large to run");
@@ -184,7 +185,7 @@ class Planner {
       const StepInfo& step = op.steps[i];
       const bool reads = step.kind == StepKind::add || step.kind == StepKind::multiply;
       if (reads || step.tensor < 0) continue;
-      if (step.kind == StepKind::row_sum) {
+      if (step.kind == StepKind::mean) {
         const std::size_t lanes = round_up(std::size_t(op.channels), kLanes);
         row_sums[i] = reserve(std::size_t(op.height) * lanes * sizeof(float));
       }
@@ -203,24 +204,24 @@ class Planner {
     live_.erase(std::remove_if(live_.begin(), live_.end(), dead), live_.end());
   }
 
-  void place_real_image() {
+  void place_f32_image() {
     const auto reads_image = [&](const OpInfo& op) {
-      return op.kind == OpKind::conv && op.conv.dot == Dot::real && op.input == network_.input();
+      return op.kind == OpKind::conv && op.conv.dot == Dot::f32 && op.input == network_.input();
     };
-    plan_.has_real_image = std::any_of(network_.ops().begin(), network_.ops().end(), reads_image);
-    if (!plan_.has_real_image) return;
+    plan_.has_f32_image = std::any_of(network_.ops().begin(), network_.ops().end(), reads_image);
+    if (!plan_.has_f32_image) return;
     const auto image = std::size_t(network_.input());
-    plan_.real_image = place(network_.tensors()[image], ElementType::real, lives_[image].border);
+    plan_.f32_image = place(network_.tensors()[image], ElementType::f32, lives_[image].border);
   }
 
-  void place_planes() {
+  void place_ternary_planes() {
     std::size_t bytes = 0;
     for (const OpInfo& op : network_.ops()) {
-      if (op.kind != OpKind::ternary) continue;
+      if (op.kind != OpKind::conv_ternary) continue;
       const TensorInfo& input = network_.tensors()[std::size_t(op.input)];
       bytes = std::max(bytes, plane_layout(op.conv, input).bytes);
     }
-    plan_.planes = reserve(bytes);
+    plan_.ternary_planes = reserve(bytes);
   }
 
   const Network& network_;

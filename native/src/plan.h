@@ -21,11 +21,11 @@ struct Placement {
 
 struct Plan {
   std::vector<Placement> tensors;  // by number
-  Placement real_image;            // the image as floats, where a convolution reads it so
-  bool has_real_image = false;
-  std::vector<std::vector<std::size_t>> row_sums;  // by op and step: offsets (steps that sum rows)
-  std::size_t planes =
-      0;  // what one ternary convolution after the other takes its input apart into
+  Placement f32_image;             // the image as floats, where a convolution reads it so
+  bool has_f32_image = false;
+  // By op and step, where a `mean` step sums its rows: offsets into the arena.
+  std::vector<std::vector<std::size_t>> row_sums;
+  std::size_t ternary_planes = 0;  // what each ternary convolution transposes its input into
   std::size_t bytes = 0;
 };
 

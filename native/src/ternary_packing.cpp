@@ -9,7 +9,7 @@ namespace bihrnet {
 namespace {
 
 std::size_t element_bytes(const TensorInfo& input) {
-  return input.type == ElementType::real ? sizeof(float) : sizeof(std::int16_t);
+  return input.type == ElementType::f32 ? sizeof(float) : sizeof(std::int16_t);
 }
 
 // Weights by output channel and tap; taps are ordered by input channel, then row, then column.
@@ -26,11 +26,11 @@ class Weights {
   // -1, 0 or +1; 0 behind the last tap.
   int operator()(std::size_t output, int tap) const {
     if (tap >= taps()) return 0;
-    const std::size_t plane = conv_.weights.size() / 2;
+    const std::size_t negative = conv_.weights.size() / 2;  // where the bits of -1 begin
     const std::size_t pixel = output * std::size_t(window_) + std::size_t(tap % window_);
     const std::size_t byte = pixel * conv_.tap_bytes + std::size_t(channel(tap) / 8);
     const auto bit = [&](std::size_t at) { return conv_.weights[at] >> (channel(tap) % 8) & 1; };
-    return bit(byte) - bit(plane + byte);
+    return bit(byte) - bit(negative + byte);
   }
 
  private:
@@ -74,7 +74,7 @@ PackedTernary pack_ternary(const ConvInfo& conv, const TensorInfo& input,
   if (packed.taps.size() % 2 == 1) packed.taps.push_back(packed.taps.back());
 
   const int chunk = ternary_chunk(element_bytes(input));
-  const int outputs = int(conv.scale.size());
+  const int outputs = int(conv.mul.size());
   std::vector<std::pair<std::size_t, std::size_t>> starts;  // of each group's counts and entries
   for (int first = 0; first < outputs; first += kTernaryChannels) {
     const int last = std::min(first + kTernaryChannels, outputs);

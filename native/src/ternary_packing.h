@@ -9,7 +9,7 @@
 
 namespace bihrnet {
 
-// An image as one plane per channel. Rows lie `pitch` elements apart, the padding at their start
+// A tensor as one plane per channel. Rows lie `pitch` elements apart, the padding at their start
 // being that at the end of the row before; above and below are rows of zeros.
 struct PlaneLayout {
   int pitch;

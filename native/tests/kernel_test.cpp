@@ -43,8 +43,8 @@ std::vector<std::uint8_t> as_bytes(const std::vector<T>& values) {
 
 // Small integers as floats, random bytes, or random bits with zero bits behind the last channel.
 std::vector<std::uint8_t> weights(Random& random, Dot dot, int taps, int channels) {
-  if (dot == Dot::real) return as_bytes(random.integers(taps * channels, -3, 3));
-  if (dot == Dot::bytes) return random.bytes(std::size_t(taps) * std::size_t(channels));
+  if (dot == Dot::f32) return as_bytes(random.integers(taps * channels, -3, 3));
+  if (dot == Dot::int8) return random.bytes(std::size_t(taps) * std::size_t(channels));
   const int words = (channels + 63) / 64;
   std::vector<std::uint64_t> bits(std::size_t(taps) * std::size_t(words));
   for (std::size_t i = 0; i < bits.size(); ++i) {
@@ -73,8 +73,8 @@ ConvInfo conv(Random& random, Dot dot, int inputs, int outputs, int height, int 
               int pad_y, int pad_x) {
   ConvInfo info{dot, height, width, stride, pad_y, pad_x};
   info.weights = weights(random, dot, outputs * height * width, inputs);
-  info.scale = random.integers(outputs, -1, 1);
-  info.shift = random.integers(outputs, -9, 9);
+  info.mul = random.integers(outputs, -1, 1);
+  info.add = random.integers(outputs, -9, 9);
   return info;
 }
 
@@ -86,8 +86,8 @@ struct Case {
 
 constexpr int kImages = 2;
 
-// The image -> a tensor of the wanted type -> the convolution, binary, real, of bytes, or ternary
-// of floats or bytes -> every kind of step -> one output.
+// The image -> a tensor of the wanted type -> the convolution, binary, f32, int8, or ternary of f32
+// or u8 -> every kind of step -> one output.
 Case random_case(unsigned seed) {
   Random random(seed);
   const bool ternary = seed % 5 >= 3;
@@ -99,16 +99,18 @@ Case random_case(unsigned seed) {
   const int kernel_width = random.within(1, 5);
   const int height = random.within(5, 14);
   const int width = random.within(5, 14);
-  const ElementType types[] = {ElementType::bits, ElementType::real, ElementType::bytes};
+  const ElementType types[] = {ElementType::bits, ElementType::f32, ElementType::u8};
 
   Case result;
   Network& network = result.network;
-  const int image = network.tensor(ElementType::bytes, height, width, 3, 1, 0);
+  const int image = network.tensor(ElementType::u8, height, width, 3, 1, 0);
   const int data =
-      network.tensor(types[int(dot)], height, width, inputs, 1, dot == Dot::bytes ? 7 : 0);
-  network.conv(image, conv(random, Dot::real, 3, inputs, 1, 1, 1, 0, 0));
+      network.tensor(types[int(dot)], height, width, inputs, 1, dot == Dot::int8 ? 7 : 0);
+  network.conv(image, conv(random, Dot::f32, 3, inputs, 1, 1, 1, 0, 0));
   if (dot == Dot::binary) {
-    network.step_store_bits(data, 0, random.integers(inputs, -300, 300));
+    network.step_sign(data, 0, random.integers(inputs, -300, 300));
+  } else if (dot == Dot::int8) {
+    network.step_quantize(data, 0);
   } else {
     network.step_store(data, 0);
   }
@@ -120,14 +122,13 @@ Case random_case(unsigned seed) {
     info.stride = 1;
     info.weights = ternary_weights(random, outputs * kernel_height * kernel_width, inputs);
   }
-  if (dot == Dot::bytes) info.zero_points.assign(std::size_t(inputs), 7);
   const int out_height = (height + 2 * info.pad_y - kernel_height) / info.stride + 1;
   const int out_width = (width + 2 * info.pad_x - kernel_width) / info.stride + 1;
   const int offset = random.within(0, 9);
-  const int out = network.tensor(ElementType::real, out_height, out_width, outputs + offset, 1, 0);
+  const int out = network.tensor(ElementType::f32, out_height, out_width, outputs + offset, 1, 0);
   const int bits = network.tensor(ElementType::bits, out_height, out_width, outputs + offset, 1, 0);
-  const int bytes = network.tensor(ElementType::bytes, out_height, out_width, outputs, 0.5f, 100);
-  const int heatmaps = network.tensor(ElementType::real, out_height, out_width, 3 + outputs, 1, 0);
+  const int bytes = network.tensor(ElementType::u8, out_height, out_width, outputs, 0.5f, 100);
+  const int heatmaps = network.tensor(ElementType::f32, out_height, out_width, 3 + outputs, 1, 0);
   if (ternary) {
     network.conv_ternary(data, std::move(info));
   } else {
@@ -137,23 +138,23 @@ Case random_case(unsigned seed) {
   network.step_prelu(random.integers(outputs, -2, 2));
   network.step_store(out, offset);
   network.step_add(out, offset, 1);
-  network.step_store_bits(bits, offset, random.integers(outputs, -50, 50));
+  network.step_sign(bits, offset, random.integers(outputs, -50, 50));
   network.step_relu();
-  network.step_store(bytes, 0);
+  network.step_quantize(bytes, 0);
 
   const int pooled =
-      network.tensor(ElementType::real, out_height, out_width, outputs + offset, 1, 0);
+      network.tensor(ElementType::f32, out_height, out_width, outputs + offset, 1, 0);
   network.max_pool(out, {3, 1, 1});
   network.step_store(pooled, 0);
 
   // Bits and bytes as numbers again.
   network.conv(bits, conv(random, Dot::binary, outputs + offset, 2, 1, 1, 1, 0, 0));
   network.step_store(heatmaps, 0);
-  network.conv(bytes, conv(random, Dot::bytes, outputs, 1, 1, 1, 1, 0, 0));
+  network.conv(bytes, conv(random, Dot::int8, outputs, 1, 1, 1, 1, 0, 0));
   network.step_store(heatmaps, 2);
-  network.conv(pooled, conv(random, Dot::real, outputs + offset, outputs, 1, 1, 1, 0, 0));
+  network.conv(pooled, conv(random, Dot::f32, outputs + offset, outputs, 1, 1, 1, 0, 0));
   network.step_store(heatmaps, 3);
-  network.ends(image, heatmaps);
+  network.finish(image, heatmaps);
   result.images = random.bytes(std::size_t(kImages * height * width * 3));
   result.heatmap_size = std::size_t(kImages * out_height * out_width * (3 + outputs));
   return result;

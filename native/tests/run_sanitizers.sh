@@ -24,5 +24,5 @@ if [ -n "${PYTHON:-}" ]; then
     LD_PRELOAD="$(gcc -print-file-name=libasan.so) $(gcc -print-file-name=libstdc++.so)" \
     "$PYTHON" -m pytest -p preload_native -p no:cacheprovider -q \
     "$native/../tests/engine/test_native_kernels.py" \
-    "$native/../tests/engine/test_native_session.py" -k "not memory_stays"
+    "$native/../tests/engine/test_engine_model.py" -k "not memory_stays"
 fi

@@ -1,4 +1,4 @@
-"""Sessions: batches, threads, several at once, what is refused, and that memory stays put."""
+"""Engine models: batches, threads, several at once, what is refused, and constant memory."""
 
 import gc
 import os
@@ -125,7 +125,7 @@ def test_a_size_that_the_strides_do_not_divide(model):
         EngineModel(model, threads=1, input_size=(66, 64))
 
 
-def test_sessions_run_side_by_side_and_one_session_takes_turns(model):
+def test_models_run_side_by_side_and_calls_of_one_model_take_turns(model):
     shared = EngineModel(model, threads=2)
     images = [crops(2, seed=seed) for seed in range(4)]
     wanted = [shared(image) for image in images]
@@ -230,16 +230,15 @@ class TestDescribing:
     def conv(self, network, outputs=16, kernel=1, pad=0, stride=1, source=0):
         weight = np.zeros((outputs, kernel, kernel, 3), np.float32)
         ones = np.ones(outputs, np.float32)
-        offsets = np.zeros(3, np.float32)
-        network.conv_real(source, weight, stride, pad, pad, ones, ones, offsets)
+        network.conv(source, weight, stride, pad, pad, ones, ones, None)
 
     @pytest.mark.parametrize(
         ("call", "sentence"),
         [
             (lambda n: n.tensor("f32", 0, 8, 1), "out of range"),
-            (lambda n: n.tensor("f64", 8, 8, 1), "no element type"),
+            (lambda n: n.tensor("f64", 8, 8, 1), "unknown element type"),
             (lambda n: n.tensor("u8", 8, 8, 1, 1.0, 300), "quantization"),
-            (lambda n: n.load(7, 1), "names no tensor"),
+            (lambda n: n.load(7, 1), "refers to a tensor that does not exist"),
             (lambda n: n.load(0, 1), "cannot read"),
             (lambda n: n.load(1, 3), "power of two"),
             (lambda n: n.max_pool(0, 2, 2, 0), "cannot read"),
@@ -248,8 +247,8 @@ class TestDescribing:
             (lambda n: n.max_pool(1, 2, 2, 2), "out of range"),
             (lambda n: n.max_pool(1, 9, 1, 0), "larger than its input"),
             (lambda n: n.step_relu(), "belongs to no op"),
-            (lambda n: n.ends(0, 1), "no ops"),
-            (lambda n: n.ends(2, 1), "not made of bytes"),
+            (lambda n: n.finish(0, 1), "no ops"),
+            (lambda n: n.finish(2, 1), "not a u8 tensor"),
         ],
     )
     def test_refusals(self, network, call, sentence):
@@ -287,7 +286,7 @@ class TestDescribing:
         with pytest.raises(ValueError, match=sentence):
             network.conv_ternary(source, bits, bits, pad, pad, ones, ones)
 
-    def test_ternary_planes_of_different_sizes(self, network):
+    def test_ternary_bits_of_different_sizes(self, network):
         bits = pack_bits(np.zeros((4, 3, 3, 16), bool))
         ones = np.ones(4, np.float32)
         with pytest.raises(ValueError, match="wrong size"):
@@ -297,13 +296,14 @@ class TestDescribing:
         ("step", "sentence"),
         [
             (lambda n: n.step_store(1, 1), "does not fit"),
-            (lambda n: n.step_store(2, 0), "threshold"),
-            (lambda n: n.step_store_bits(1, 0, np.zeros(16, np.float32)), "does not fit"),
-            (lambda n: n.step_store_bits(2, 0, np.zeros(15, np.float32)), "wrong size"),
+            (lambda n: n.step_store(2, 0), "does not fit"),
+            (lambda n: n.step_quantize(1, 0), "does not fit"),
+            (lambda n: n.step_sign(1, 0, np.zeros(16, np.float32)), "does not fit"),
+            (lambda n: n.step_sign(2, 0, np.zeros(15, np.float32)), "wrong size"),
             (lambda n: n.step_prelu(np.zeros(17, np.float32)), "wrong size"),
             (lambda n: n.step_add(1, 0, 2), "wrong size"),
             (lambda n: n.step_multiply(1), "wrong size"),
-            (lambda n: n.step_store_mean(1, 0), "wrong size"),
+            (lambda n: n.step_mean(1, 0), "wrong size"),
             (lambda n: n.step_add(1, -1, 1), "does not fit"),
         ],
     )
@@ -316,18 +316,18 @@ class TestDescribing:
         "more",
         [lambda n: n.step_relu(), lambda n: n.load(1, 1), lambda n: n.max_pool(1, 2, 2, 0)],
     )
-    def test_nothing_follows_the_ends(self, network, more):
-        """The image and what may be written are checked at the ends, for all ops."""
+    def test_a_finished_network_does_not_change(self, network, more):
+        """The image and what may be written are checked for all ops when it is finished."""
         self.conv(network)
         network.step_store(1, 0)
-        network.ends(0, 1)
-        with pytest.raises(ValueError, match="has ended"):
+        network.finish(0, 1)
+        with pytest.raises(ValueError, match="is finished"):
             more(network)
 
     def test_results_are_never_lost_in_a_copy(self, network):
         self.conv(network)
         network.step_store(1, 0)
-        network.ends(0, 1)
+        network.finish(0, 1)
         engine = _native.Engine(network, "portable", 1)
         images, heatmaps = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 16, 8, 8), np.float32)
         engine.run(images, heatmaps)
@@ -338,14 +338,14 @@ class TestDescribing:
         with pytest.raises(TypeError):
             engine.run(images.astype(np.float32), heatmaps)
 
-    def test_reading_what_nothing_wrote(self, network):
+    def test_reading_a_tensor_before_it_is_written(self, network):
         network.load(1, 1)
         network.step_store(network.tensor("f32", 8, 8, 16), 0)
-        network.ends(0, 1)
-        with pytest.raises(ValueError, match="nothing wrote"):
+        network.finish(0, 1)
+        with pytest.raises(ValueError, match="before it is written"):
             _native.Engine(network, "portable", 1)
 
-    def test_a_network_without_ends(self, network):
+    def test_an_unfinished_network(self, network):
         self.conv(network)
-        with pytest.raises(ValueError, match="no ends"):
+        with pytest.raises(ValueError, match="not finished"):
             _native.Engine(network, "portable", 1)

@@ -186,13 +186,13 @@ def test_steps_of_the_small_model():
     np.testing.assert_allclose(v["heatmaps"], value("head"), rtol=1e-5)
 
 
-def test_the_session_is_a_heatmap_model_and_says_that_it_is_slow():
+def test_the_reference_is_a_heatmap_model_and_warns_that_it_is_slow():
     model = every_op()
     with pytest.warns(UserWarning, match="NumPy reference"):
-        session = ReferenceModel(model)
+        reference = ReferenceModel(model)
     images = np.random.default_rng(1).integers(0, 256, (2, *SIZE, 3), dtype=np.uint8)
-    heatmaps = session(images)
+    heatmaps = reference(images)
     assert heatmaps.shape == (2, 14, 4, 6)
     assert heatmaps.dtype == np.float32
-    assert session.spec is model.spec
-    np.testing.assert_array_equal(session(images[1:]), heatmaps[1:])
+    assert reference.spec is model.spec
+    np.testing.assert_array_equal(reference(images[1:]), heatmaps[1:])

@@ -63,10 +63,10 @@ def share_off(found, wanted):
 @pytest.mark.parametrize("isa", _native.usable_isas())
 @pytest.mark.parametrize("architecture", ["small-hrnet-w16", "lbrn-s"])
 def test_networks_without_signs(architecture, isa):
-    session = network(architecture)
+    torch_model = network(architecture)
     images = crops(2)
     heatmaps = EngineModel(exported(architecture), isa=isa, threads=2)(images)
-    assert share_off(heatmaps, session(images)) == 0
+    assert share_off(heatmaps, torch_model(images)) == 0
 
 
 # Portable kernels round twice where the others and torch fuse, so signs flip that lie within that
@@ -75,17 +75,17 @@ def test_networks_without_signs(architecture, isa):
 @pytest.mark.parametrize("isa", FAST)
 @pytest.mark.parametrize("architecture", ["bihrnet-w16", "binary-hrnet-w16", "binary-hourglass"])
 def test_binary_networks(architecture, isa):
-    session = network(architecture)
+    torch_model = network(architecture)
     images = crops(2)
     heatmaps = EngineModel(exported(architecture), isa=isa, threads=2)(images)
-    assert share_off(heatmaps, session(images)) < 0.05
+    assert share_off(heatmaps, torch_model(images)) < 0.05
 
 
 @pytest.mark.skipif(len(FAST) < 2, reason="needs two instruction sets")
 @pytest.mark.parametrize("architecture", ["bihrnet-w16", "lbrn-s"])
 def test_int8_is_the_same_on_every_instruction_set(architecture):
-    session = network(architecture)
-    model = to_bhr(session, "int8", crops(4))
+    torch_model = network(architecture)
+    model = to_bhr(torch_model, "int8", crops(4))
     images = crops(2)
     first, *others = (EngineModel(model, isa=isa)(images) for isa in FAST)
     for other in others:
@@ -94,7 +94,7 @@ def test_int8_is_the_same_on_every_instruction_set(architecture):
 
 @pytest.mark.parametrize("architecture", ["small-hrnet-w16", "lbrn-s"])
 def test_int8_of_networks_without_signs_is_close_to_torch(architecture):
-    session = network(architecture)
+    torch_model = network(architecture)
     images = crops(2)
-    heatmaps = EngineModel(to_bhr(session, "int8", crops(4)))(images)
-    assert np.corrcoef(heatmaps.ravel(), session(images).ravel())[0, 1] > 0.98
+    heatmaps = EngineModel(to_bhr(torch_model, "int8", crops(4)))(images)
+    assert np.corrcoef(heatmaps.ravel(), torch_model(images).ravel())[0, 1] > 0.98

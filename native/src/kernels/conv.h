@@ -10,7 +10,7 @@
 namespace bihrnet {
 namespace {
 
-// Bits, which have no zero to fill up a word with.
+// Dot products of bits, which have no zero to fill up a word with.
 template <class D>
 concept HasTails = requires(typename D::Word word, std::uint32_t mask) { D::masked(word, mask); };
 
@@ -20,7 +20,7 @@ template <class D, int P, int G>
                                                    std::ptrdiff_t offset,
                                                    const std::uint8_t* weights,
                                                    [[maybe_unused]] std::uint32_t mask) {
-  constexpr int kVector = D::kPlanes * kLanes * 4;
+  constexpr int kVector = D::kWeightVectors * kLanes * 4;
   typename D::Weights w[G];
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) w[g] = D::weights(weights + g * kVector);
@@ -35,7 +35,7 @@ template <class D, int P, int G>
   }
 }
 
-// Empties narrow counters that are full.
+// Adds narrow counters that are full to wide ones.
 template <class D, int P, int G>
 [[gnu::always_inline]] inline void make_room(typename D::Sum (&sum)[P][G], int& room) {
   if (room > 0) return;
@@ -48,7 +48,7 @@ template <class D, int P, int G>
 template <class D, int P, int G>
 [[gnu::always_inline]] inline void accumulate(typename D::Sum (&sum)[P][G], const ConvTask& task,
                                               const std::uint8_t* input) {
-  constexpr int kStride = G * D::kPlanes * kLanes * 4;
+  constexpr int kStride = G * D::kWeightVectors * kLanes * 4;
   const std::uint8_t* weights = task.weights;
   [[maybe_unused]] int room = D::kFlushWords;  // words until narrow counters may overflow
   for (int row = 0; row < task.kernel_rows; ++row, input += task.tap_row) {
@@ -84,7 +84,7 @@ inline void conv_rows(const ConvTask& task, int begin, int end) {
   const int block = task.first_block;
   for (int y = begin; y < end; ++y) {
     const std::uint8_t* row = task.input + y * task.output_row;
-    const float* offsets = task.offsets + task.row_offsets[y] + block * kLanes;
+    const float* row_bias = task.bias + task.bias_row[y] + block * kLanes;
     for (int x = 0; x < task.epilogue.width; x += P) {
       typename D::Sum sum[P][G];
 #pragma GCC unroll 8
@@ -97,15 +97,15 @@ inline void conv_rows(const ConvTask& task, int begin, int end) {
       Floats v[P][G];
 #pragma GCC unroll 4
       for (int g = 0; g < G; ++g) {
-        const Floats scale = load(task.scale + (block + g) * kLanes);
+        const Floats mul = load(task.mul + (block + g) * kLanes);
 #pragma GCC unroll 8
         for (int p = 0; p < P; ++p) {
-          const float* offset = offsets + task.column_offsets[x + p] + g * kLanes;
-          v[p][g] = multiply_add(D::value(sum[p][g]), scale, load(offset));
+          const float* bias = row_bias + task.bias_column[x + p] + g * kLanes;
+          v[p][g] = multiply_add(D::value(sum[p][g]), mul, load(bias));
         }
       }
       const int left = task.epilogue.width - x;
-      run_steps<P, G>(v, task.epilogue, Place{y, x, left < P ? left : P, block});
+      run_steps<P, G>(v, task.epilogue, Tile{y, x, left < P ? left : P, block});
     }
   }
 }
@@ -126,9 +126,19 @@ void conv(const ConvTask& task, int begin, int end) {
   }
 }
 
-// Layout of weights that needs no change.
-inline void keep_words(const std::uint32_t* words, std::uint32_t* planes) {
-  for (int lane = 0; lane < kLanes; ++lane) planes[lane] = words[lane];
+// The layout of weights that needs no change.
+inline void keep_words(const std::uint32_t* words, int blocks, std::uint32_t* vectors) {
+  for (int i = 0; i < blocks * kLanes; ++i) vectors[i] = words[i];
+}
+
+// The kernel of a dot product for groups of G blocks, in tiles of First or Second pixels.
+template <class D, int First, int Second, int G>
+constexpr ConvKernel conv_kernel() {
+  if constexpr (D::kWeightVectors == 1) {
+    return {conv<D, First, Second, G>, keep_words, 1};
+  } else {
+    return {conv<D, First, Second, G>, D::expand, D::kWeightVectors};
+  }
 }
 
 }  // namespace

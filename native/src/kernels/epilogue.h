@@ -3,7 +3,7 @@
 // The switch is taken once per step and tile, not once per vector, so it costs next to nothing, and
 // one routine serves every combination of residuals, activations and stores.
 //
-// Like conv.h and map.h, this file is included behind one of the simd_*.h, and written in its
+// Like conv.h and load_pool.h, this file is included after one of the simd_*.h and written in its
 // terms.
 #pragma once
 
@@ -15,11 +15,11 @@
 namespace bihrnet {
 namespace {
 
-// Where a tile lies in the op's output.
-struct Place {
+// Which part of the op's output a tile is.
+struct Tile {
   int y;
-  int x;
-  int pixels;  // of the tile that lie inside the row
+  int x;       // of the first pixel
+  int pixels;  // those that lie inside the row
   int block;   // first block of channels
 };
 
@@ -50,17 +50,17 @@ inline const float* channel_values(const Step& step, int block) {
 }
 
 template <int P, int G>
-[[gnu::always_inline]] inline void add_tensor(Floats (&v)[P][G], const Step& step, Place at) {
-  const std::uint8_t* row = step.data + (at.y >> step.upsample_shift) * step.row_pitch;
+[[gnu::always_inline]] inline void add_tensor(Floats (&v)[P][G], const Step& step, Tile tile) {
+  const std::uint8_t* row = step.data + (tile.y >> step.upsample_shift) * step.row_pitch;
   std::ptrdiff_t channel[G];
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) {
-    const int block = at.block + g;
+    const int block = tile.block + g;
     channel[g] = (step.tensor_blocks == 0 ? block : block % step.tensor_blocks) * kLanes;
   }
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
-    const auto* pixel = reinterpret_cast<const float*>(row + ((at.x + p) >> step.upsample_shift) *
+    const auto* pixel = reinterpret_cast<const float*>(row + ((tile.x + p) >> step.upsample_shift) *
                                                                  step.pixel_pitch);
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) v[p][g] = add(v[p][g], load(pixel + channel[g]));
@@ -69,20 +69,20 @@ template <int P, int G>
 
 // Channels in the last block of a tile: 16, or fewer at the end of an op's channels.
 template <int G>
-inline int last_lanes(int channels, Place at) {
-  const int left = channels - (at.block + G - 1) * kLanes;
+inline int last_lanes(int channels, Tile tile) {
+  const int left = channels - (tile.block + G - 1) * kLanes;
   return left < kLanes ? left : kLanes;
 }
 
 template <int P, int G>
-[[gnu::always_inline]] inline void store_floats(const Floats (&v)[P][G], const Step& step, Place at,
-                                                int channels) {
-  std::uint8_t* row = step.data + at.y * step.row_pitch + at.x * step.pixel_pitch +
-                      at.block * kLanes * std::ptrdiff_t(sizeof(float));
-  const int lanes = last_lanes<G>(channels, at);
+[[gnu::always_inline]] inline void store_floats(const Floats (&v)[P][G], const Step& step,
+                                                Tile tile, int channels) {
+  std::uint8_t* row = step.data + tile.y * step.row_pitch + tile.x * step.pixel_pitch +
+                      tile.block * kLanes * std::ptrdiff_t(sizeof(float));
+  const int lanes = last_lanes<G>(channels, tile);
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
-    if (p >= at.pixels) break;
+    if (p >= tile.pixels) break;
     auto* pixel = reinterpret_cast<float*>(row + p * step.pixel_pitch);
 #pragma GCC unroll 4
     for (int g = 0; g < G - 1; ++g) store(pixel + g * kLanes, v[p][g]);
@@ -95,7 +95,7 @@ template <int P, int G>
 }
 
 // Writes `lanes` bits at bit `offset` of a pixel, leaving its other bits alone.
-inline void store_some_bits(std::uint8_t* pixel, std::uint32_t bits, int offset, int lanes) {
+inline void merge_bits(std::uint8_t* pixel, std::uint32_t bits, int offset, int lanes) {
   const auto shift = std::uint32_t(offset % 8);
   const std::uint32_t mask = ((1u << lanes) - 1) << shift;
   const std::uint32_t value = bits << shift & mask;
@@ -106,12 +106,12 @@ inline void store_some_bits(std::uint8_t* pixel, std::uint32_t bits, int offset,
 }
 
 template <int P, int G>
-[[gnu::always_inline]] inline void store_signs(const Floats (&v)[P][G], const Step& step, Place at,
-                                               int channels) {
-  const float* threshold = channel_values(step, at.block);
-  const int offset = step.bit_offset + at.block * kLanes;
-  std::uint8_t* row = step.data + at.y * step.row_pitch + at.x * step.pixel_pitch;
-  const int lanes = last_lanes<G>(channels, at);
+[[gnu::always_inline]] inline void store_sign_bits(const Floats (&v)[P][G], const Step& step,
+                                                   Tile tile, int channels) {
+  const float* threshold = channel_values(step, tile.block);
+  const int offset = step.bit_offset + tile.block * kLanes;
+  std::uint8_t* row = step.data + tile.y * step.row_pitch + tile.x * step.pixel_pitch;
+  const int lanes = last_lanes<G>(channels, tile);
   if (offset % 8 == 0 && lanes == kLanes) {
     std::uint8_t* bytes = row + offset / 8;
 #pragma GCC unroll 4
@@ -119,7 +119,7 @@ template <int P, int G>
       const Floats limit = load(threshold + g * kLanes);
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
-        if (p >= at.pixels) break;
+        if (p >= tile.pixels) break;
         const auto word = std::uint16_t(less(v[p][g], limit));
         std::memcpy(bytes + p * step.pixel_pitch + g * 2, &word, 2);
       }
@@ -135,31 +135,31 @@ template <int P, int G>
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) bits[p][g] = less(v[p][g], limit);
   }
-  for (int p = 0; p < at.pixels; ++p, row += step.pixel_pitch) {
+  for (int p = 0; p < tile.pixels; ++p, row += step.pixel_pitch) {
     for (int g = 0; g < G; ++g) {
       const int used = g == G - 1 ? lanes : kLanes;
       if (offset % 8 == 0 && used == 8) {
         row[offset / 8 + g * 2] = std::uint8_t(bits[p][g]);
       } else {
-        store_some_bits(row, bits[p][g], offset + g * kLanes, used);
+        merge_bits(row, bits[p][g], offset + g * kLanes, used);
       }
     }
   }
 }
 
 template <int P, int G>
-[[gnu::always_inline]] inline void store_bytes(const Floats (&v)[P][G], const Step& step, Place at,
-                                               int channels) {
+[[gnu::always_inline]] inline void store_quantized(const Floats (&v)[P][G], const Step& step,
+                                                   Tile tile, int channels) {
   std::uint8_t* row =
-      step.data + at.y * step.row_pitch + at.x * step.pixel_pitch + at.block * kLanes;
-  const int lanes = last_lanes<G>(channels, at);
+      step.data + tile.y * step.row_pitch + tile.x * step.pixel_pitch + tile.block * kLanes;
+  const int lanes = last_lanes<G>(channels, tile);
   const Floats scale = broadcast(step.inverse_scale);
   // Clamped before rounding: an integer may not hold what comes out of a network.
   const Floats low = broadcast(float(-step.zero_point));
   const Floats high = broadcast(float(255 - step.zero_point));
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
-    if (p >= at.pixels) break;
+    if (p >= tile.pixels) break;
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
       const Floats clamped = minimum(maximum(multiply(v[p][g], scale), low), high);
@@ -170,16 +170,16 @@ template <int P, int G>
 }
 
 template <int P, int G>
-[[gnu::always_inline]] inline void add_to_row_sum(const Floats (&v)[P][G], const Step& step,
-                                                  Place at) {
-  auto* sums = reinterpret_cast<float*>(step.data + at.y * step.row_pitch) + at.block * kLanes;
+[[gnu::always_inline]] inline void add_to_row_sums(const Floats (&v)[P][G], const Step& step,
+                                                   Tile tile) {
+  auto* sums = reinterpret_cast<float*>(step.data + tile.y * step.row_pitch) + tile.block * kLanes;
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) {
     // The first tile of a row starts the sum, so nobody has to clear it.
-    Floats sum = at.x == 0 ? zeros() : load(sums + g * kLanes);
+    Floats sum = tile.x == 0 ? zeros() : load(sums + g * kLanes);
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
-      if (p < at.pixels) sum = add(sum, v[p][g]);
+      if (p < tile.pixels) sum = add(sum, v[p][g]);
     }
     store(sums + g * kLanes, sum);
   }
@@ -187,9 +187,9 @@ template <int P, int G>
 
 // Applies `change` to every vector of the tile, with the channel values of its block.
 template <int P, int G, class Change>
-[[gnu::always_inline]] inline void per_channel(Floats (&v)[P][G], const Step& step, Place at,
+[[gnu::always_inline]] inline void per_channel(Floats (&v)[P][G], const Step& step, Tile tile,
                                                Change change) {
-  const float* values = channel_values(step, at.block);
+  const float* values = channel_values(step, tile.block);
 #pragma GCC unroll 4
   for (int g = 0; g < G; ++g) {
     const Floats value = load(values + g * kLanes);
@@ -200,15 +200,16 @@ template <int P, int G, class Change>
 
 template <int P, int G>
 [[gnu::always_inline]] inline void run_steps(Floats (&v)[P][G], const Epilogue& epilogue,
-                                             Place at) {
+                                             Tile tile) {
   const Step* const end = epilogue.steps + epilogue.count;
   for (const Step* step = epilogue.steps; step != end; ++step) {
     switch (step->kind) {
       case StepKind::add:
-        add_tensor(v, *step, at);
+        add_tensor(v, *step, tile);
         break;
       case StepKind::multiply:
-        per_channel(v, *step, at, [](Floats a, Floats b) { return multiply(a, b); });
+      case StepKind::scale:
+        per_channel(v, *step, tile, [](Floats a, Floats b) { return multiply(a, b); });
         break;
       case StepKind::relu:
 #pragma GCC unroll 8
@@ -218,16 +219,16 @@ template <int P, int G>
         }
         break;
       case StepKind::prelu:
-        per_channel(v, *step, at, [](Floats a, Floats b) { return prelu(a, b); });
+        per_channel(v, *step, tile, [](Floats a, Floats b) { return prelu(a, b); });
         break;
       case StepKind::shift:
-        per_channel(v, *step, at, [](Floats a, Floats b) { return add(a, b); });
+        per_channel(v, *step, tile, [](Floats a, Floats b) { return add(a, b); });
         break;
       case StepKind::prelu_shift: {
-        const float* shift = step->more_values + at.block * kLanes;
+        const float* shift = step->shift_values + tile.block * kLanes;
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) {
-          const Floats slope = load(channel_values(*step, at.block) + g * kLanes);
+          const Floats slope = load(channel_values(*step, tile.block) + g * kLanes);
           const Floats addend = load(shift + g * kLanes);
 #pragma GCC unroll 8
           for (int p = 0; p < P; ++p) v[p][g] = add(prelu(v[p][g], slope), addend);
@@ -237,17 +238,17 @@ template <int P, int G>
       case StepKind::sigmoid:
         sigmoid(v);
         break;
-      case StepKind::store_float:
-        store_floats(v, *step, at, epilogue.channels);
+      case StepKind::store:
+        store_floats(v, *step, tile, epilogue.channels);
         break;
-      case StepKind::store_bits:
-        store_signs(v, *step, at, epilogue.channels);
+      case StepKind::sign:
+        store_sign_bits(v, *step, tile, epilogue.channels);
         break;
-      case StepKind::store_bytes:
-        store_bytes(v, *step, at, epilogue.channels);
+      case StepKind::quantize:
+        store_quantized(v, *step, tile, epilogue.channels);
         break;
-      case StepKind::row_sum:
-        add_to_row_sum(v, *step, at);
+      case StepKind::mean:
+        add_to_row_sums(v, *step, tile);
         break;
     }
   }

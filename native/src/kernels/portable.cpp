@@ -2,19 +2,18 @@
 #include "simd_portable.h"
 // The kernels are templates over what the line above defines.
 #include "conv.h"
-#include "map.h"
+#include "load_pool.h"
 #include "tables.h"
 #include "ternary.h"
 
 namespace bihrnet {
 
-extern const KernelTable kPortable = {
+extern constinit const KernelTable kPortable = {
     .name = "portable",
-    .largest_group = {1, 1, 1},
-    .planes = {1, 1, 1},
-    .expand = {keep_words, keep_words, keep_words},
-    .conv = {{conv<BinaryDot, 2, 2, 1>}, {conv<RealDot, 2, 2, 1>}, {conv<BytesDot, 2, 2, 1>}},
-    .map = map<2, 1>,
+    .conv = {{conv_kernel<BinaryDot, 2, 2, 1>()},
+             {conv_kernel<F32Dot, 2, 2, 1>()},
+             {conv_kernel<Int8Dot, 2, 2, 1>()}},
+    .load = load_op<2, 1>,
     .max_pool = max_pool<2, 1>,
     .ternary = {{ternary_planes<FloatPlanes>, ternary_conv<FloatPlanes>},
                 {ternary_planes<ShortPlanes>, ternary_conv<ShortPlanes>}},

@@ -177,11 +177,11 @@ inline __m256i broadcast_word(const std::uint8_t* p) {
   return _mm256_set1_epi32(word);
 }
 
-struct RealDot {
+struct F32Dot {
   using Sum = Floats;
   using Weights = Floats;
   using Word = __m256;
-  static constexpr int kPlanes = 1;
+  static constexpr int kWeightVectors = 1;
   static constexpr int kFlushWords = 0;
   static Sum zero() { return zeros(); }
   static Weights weights(const std::uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
@@ -197,7 +197,7 @@ struct RealDot {
 
 // What AVX2 has for bytes (PMADDUBSW) saturates at 16 bits. So even and odd bytes are widened to 16
 // bits, weights when a model is loaded, activations once per word and tile, and PMADDWD is exact.
-struct BytesDot {
+struct Int8Dot {
   using Sum = Integers;
   struct Weights {
     Integers even, odd;
@@ -205,7 +205,7 @@ struct BytesDot {
   struct Word {
     __m256i even, odd;
   };
-  static constexpr int kPlanes = 2;
+  static constexpr int kWeightVectors = 2;
   static constexpr int kFlushWords = 0;
   static Sum zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
   static Weights weights(const std::uint8_t* p) {
@@ -224,20 +224,21 @@ struct BytesDot {
     accumulate(sum.high, w.even.high, w.odd.high, x);
   }
   static Floats value(Sum sum) { return to_floats(sum); }
+  static void expand(const std::uint32_t* words, int blocks, std::uint32_t* vectors) {
+    for (int i = 0; i < blocks * kLanes; ++i) {
+      const auto wide = [&](int byte) {
+        return std::uint32_t(std::uint16_t(std::int8_t(words[i] >> (8 * byte))));
+      };
+      std::uint32_t* even = vectors + i / kLanes * 2 * kLanes + i % kLanes;
+      even[0] = wide(0) | wide(2) << 16;
+      even[kLanes] = wide(1) | wide(3) << 16;
+    }
+  }
 };
 
-inline void expand_bytes(const std::uint32_t* words, std::uint32_t* planes) {
-  for (int lane = 0; lane < kLanes; ++lane) {
-    const auto wide = [&](int byte) {
-      return std::uint32_t(std::uint16_t(std::int8_t(words[lane] >> (8 * byte))));
-    };
-    planes[lane] = wide(0) | wide(2) << 16;
-    planes[kLanes + lane] = wide(1) | wide(3) << 16;
-  }
-}
-
-// Ones are counted by table look-up, four bits at a time. Low and high halves of every byte are
-// separated beforehand, like the bytes above, and counts gather in bytes until these are full.
+// Ones are counted by table look-up, four bits at a time: popcount(w ^ x) of a byte is
+// table[low nibble of w ^ x] + table[high nibble]. Low and high nibbles are separated beforehand,
+// of weights when a model is loaded, and counts gather in bytes until these are full.
 struct BinaryDot {
   struct Sum {
     Integers bytes, total;
@@ -248,7 +249,7 @@ struct BinaryDot {
   struct Word {
     __m256i low, high;
   };
-  static constexpr int kPlanes = 2;
+  static constexpr int kWeightVectors = 2;
   static constexpr int kFlushWords = 31;  // 31 * 8 < 256
   static Sum zero() {
     const __m256i zero = _mm256_setzero_si256();
@@ -291,14 +292,14 @@ struct BinaryDot {
     flush(sum);
     return to_floats(sum.total);
   }
-};
-
-inline void expand_bits(const std::uint32_t* words, std::uint32_t* planes) {
-  for (int lane = 0; lane < kLanes; ++lane) {
-    planes[lane] = words[lane] & 0x0f0f0f0f;
-    planes[kLanes + lane] = words[lane] >> 4 & 0x0f0f0f0f;
+  static void expand(const std::uint32_t* words, int blocks, std::uint32_t* vectors) {
+    for (int i = 0; i < blocks * kLanes; ++i) {
+      std::uint32_t* low = vectors + i / kLanes * 2 * kLanes + i % kLanes;
+      low[0] = words[i] & 0x0f0f0f0f;
+      low[kLanes] = words[i] >> 4 & 0x0f0f0f0f;
+    }
   }
-}
+};
 
 }  // namespace
 }  // namespace bihrnet

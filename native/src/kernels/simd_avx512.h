@@ -101,11 +101,11 @@ inline std::int32_t word_at(const std::uint8_t* p) {
   return word;
 }
 
-struct RealDot {
+struct F32Dot {
   using Sum = __m512;
   using Weights = __m512;
   using Word = __m512;
-  static constexpr int kPlanes = 1;
+  static constexpr int kWeightVectors = 1;
   static constexpr int kFlushWords = 0;
   static Sum zero() { return _mm512_setzero_ps(); }
   static Weights weights(const std::uint8_t* p) {
@@ -118,11 +118,11 @@ struct RealDot {
   static Floats value(Sum sum) { return sum; }
 };
 
-struct BytesDot {
+struct Int8Dot {
   using Sum = __m512i;
   using Weights = __m512i;
   using Word = __m512i;
-  static constexpr int kPlanes = 1;
+  static constexpr int kWeightVectors = 1;
   static constexpr int kFlushWords = 0;
   static Sum zero() { return _mm512_setzero_si512(); }
   static Weights weights(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
@@ -142,7 +142,7 @@ struct BinaryDot {
   using Sum = __m512i;
   using Weights = __m512i;
   using Word = __m512i;
-  static constexpr int kPlanes = 1;
+  static constexpr int kWeightVectors = 1;
   static constexpr int kFlushWords = 0;
   static Sum zero() { return _mm512_setzero_si512(); }
   static Weights weights(const std::uint8_t* p) {

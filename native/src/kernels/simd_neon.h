@@ -163,11 +163,11 @@ inline std::uint32_t word_at(const std::uint8_t* p) {
   return word;
 }
 
-struct RealDot {
+struct F32Dot {
   using Sum = Floats;
   using Weights = Floats;
   using Word = float32x4_t;
-  static constexpr int kPlanes = 1;
+  static constexpr int kWeightVectors = 1;
   static constexpr int kFlushWords = 0;
   static Sum zero() { return zeros(); }
   static Weights weights(const std::uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
@@ -180,7 +180,7 @@ struct RealDot {
 
 // Widened to 16 bits, weights when a model is loaded, activations once per word and tile: exact,
 // and part of every AArch64 processor.
-struct BytesDot {
+struct Int8Dot {
   struct Sum {
     int32x4_t quad[kQuads];
   };
@@ -188,7 +188,7 @@ struct BytesDot {
     int16x8_t half[4][2];  // of the word's four input channels, lanes 0..7 and 8..15
   };
   using Word = int16x4_t;
-  static constexpr int kPlanes = 2;
+  static constexpr int kWeightVectors = 2;
   static constexpr int kFlushWords = 0;
   static Sum zero() {
     const int32x4_t zero = vdupq_n_s32(0);
@@ -227,17 +227,19 @@ struct BytesDot {
   static Floats value(const Sum& sum) {
     return each([&](int i) { return vcvtq_f32_s32(sum.quad[i]); });
   }
-};
-
-inline void expand_bytes(const std::uint32_t* words, std::uint32_t* planes) {
-  std::int16_t wide[4 * kLanes];
-  for (int channel = 0; channel < 4; ++channel) {
-    for (int lane = 0; lane < kLanes; ++lane) {
-      wide[channel * kLanes + lane] = std::int8_t(words[lane] >> (8 * channel));
+  static void expand(const std::uint32_t* words, int blocks, std::uint32_t* vectors) {
+    for (int block = 0; block < blocks; ++block) {
+      std::int16_t wide[4 * kLanes];
+      for (int channel = 0; channel < 4; ++channel) {
+        for (int lane = 0; lane < kLanes; ++lane) {
+          const std::uint32_t word = words[block * kLanes + lane];
+          wide[channel * kLanes + lane] = std::int8_t(word >> (8 * channel));
+        }
+      }
+      std::memcpy(vectors + block * kWeightVectors * kLanes, wide, sizeof(wide));
     }
   }
-  std::memcpy(planes, wide, sizeof(wide));
-}
+};
 
 // Ones are counted per byte, and counts gather in bytes until these are full.
 struct BinaryDot {
@@ -249,7 +251,7 @@ struct BinaryDot {
     uint8x16_t quad[kQuads];
   };
   using Word = uint8x16_t;
-  static constexpr int kPlanes = 1;
+  static constexpr int kWeightVectors = 1;
   static constexpr int kFlushWords = 31;  // 31 * 8 < 256
   static Sum zero() {
     Sum sum;

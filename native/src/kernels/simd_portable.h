@@ -126,7 +126,7 @@ struct Integers {
 
 struct IntegerDot {
   using Sum = Integers;
-  static constexpr int kPlanes = 1;
+  static constexpr int kWeightVectors = 1;
   static constexpr int kFlushWords = 0;
   static Sum zero() { return Sum{}; }
   static Floats value(const Sum& sum) {
@@ -134,11 +134,11 @@ struct IntegerDot {
   }
 };
 
-struct RealDot {
+struct F32Dot {
   using Sum = Floats;
   using Weights = Floats;
   using Word = float;
-  static constexpr int kPlanes = 1;
+  static constexpr int kWeightVectors = 1;
   static constexpr int kFlushWords = 0;
   static Sum zero() { return zeros(); }
   static Weights weights(const std::uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
@@ -149,7 +149,7 @@ struct RealDot {
   static Floats value(const Sum& sum) { return sum; }
 };
 
-struct BytesDot : IntegerDot {
+struct Int8Dot : IntegerDot {
   using Weights = const std::uint8_t*;
   using Word = std::uint32_t;
   static Weights weights(const std::uint8_t* p) { return p; }

@@ -156,8 +156,8 @@ inline void finish_tile(const TernaryTask& task, const TernaryGroup& group, int 
     const int end = std::min(stop, row + task.epilogue.width);
     for (int c = 0; c < group.channels; c += kLanes) {
       const int block = group.first_block + c / kLanes;
-      const Floats scale = load(task.scale + block * kLanes);
-      const Floats shift = load(task.shift + block * kLanes);
+      const Floats mul = load(task.mul + block * kLanes);
+      const Floats addend = load(task.add + block * kLanes);
       for (int i = begin; i < end; i += kLanes) {
         Floats v[kLanes];
 #pragma GCC unroll 16
@@ -167,9 +167,9 @@ inline void finish_tile(const TernaryTask& task, const TernaryGroup& group, int 
         transpose(v);
         Floats pixels[kLanes][1];
 #pragma GCC unroll 16
-        for (int p = 0; p < kLanes; ++p) pixels[p][0] = multiply_add(v[p], scale, shift);
-        const Place at{y, i - row, std::min(kLanes, end - i), block};
-        run_steps<kLanes, 1>(pixels, task.epilogue, at);
+        for (int p = 0; p < kLanes; ++p) pixels[p][0] = multiply_add(v[p], mul, addend);
+        const Tile tile{y, i - row, std::min(kLanes, end - i), block};
+        run_steps<kLanes, 1>(pixels, task.epilogue, tile);
       }
     }
     begin = row + task.plane_pitch;

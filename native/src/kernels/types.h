@@ -1,5 +1,8 @@
-// What the plan hands to a kernel. Plain data with absolute addresses: everything that can be
+// What an engine hands to a kernel. Plain data with absolute addresses: everything that can be
 // computed when a model is loaded is computed then, so that a run is loops and arithmetic only.
+//
+// The words are those of the model file (docs/engine-format.md): element types f32, bits and u8;
+// an op's `mul` and `add`; the names of the steps.
 #pragma once
 
 #include <cstddef>
@@ -8,38 +11,39 @@
 namespace bihrnet {
 
 // Output channels are handled in blocks of 16 on every instruction set: one AVX-512 register,
-// two AVX2, four NEON. So offset tables and channel vectors look alike everywhere.
+// two AVX2, four NEON. So bias tables and channel vectors have one layout everywhere.
 inline constexpr int kLanes = 16;
 
-// The widest tile of pixels. A tile that the right edge cuts off is computed whole and stored in
-// part, so kernels read (never write) up to a tile less one pixel behind a row.
+// The widest tile of pixels. A tile that the right edge cuts off is computed in full and stored in
+// part, so kernels read (never write) up to a tile less one pixel beyond a row.
 inline constexpr int kMaxTile = 16;
 
 enum class StepKind : std::int32_t {
   add,          // v += tensor, up-sampled
-  multiply,     // v *= channel_values, constants or made by an earlier op (gate)
+  multiply,     // v *= channel_values, a tensor of 1 x 1 pixels
   relu,         // v = max(v, 0)
   prelu,        // v = v < 0 ? channel_values * v : v
+  scale,        // v *= channel_values
   shift,        // v += channel_values
-  prelu_shift,  // both: v = (v < 0 ? channel_values * v : v) + more_values
+  prelu_shift,  // both steps in one: v = (v < 0 ? channel_values * v : v) + shift_values
   sigmoid,      // v = 1 / (1 + exp(-v))
-  store_float,  // tensor = v
-  store_bits,   // tensor bit = v < channel_values
-  store_bytes,  // tensor byte = clamp(round(v * inverse_scale) + zero_point)
-  row_sum,      // per output row and channel, the sum of v over the row
+  store,        // f32 tensor = v
+  sign,         // bit of a bits tensor = v < channel_values
+  quantize,     // u8 tensor = clamp(round(v * inverse_scale) + zero_point)
+  mean,         // per output row and channel, the sum of v; the engine makes the mean of the sums
 };
 
 // One thing done to a vector of output channels while it is in registers.
 struct Step {
   StepKind kind;
-  int upsample_shift = 0;   // add: log2 of the nearest-neighbor factor
-  int tensor_blocks = 0;    // add: blocks after which the tensor's channels begin again; 0: never
-  int bit_offset = 0;       // store_bits: channel at which this op's channel 0 lands
-  float inverse_scale = 1;  // store_bytes
-  std::int32_t zero_point = 0;            // store_bytes
+  int upsample_shift = 0;       // add: log2 of the nearest-neighbor factor
+  int tensor_blocks = 0;        // add: blocks after which the tensor's channels repeat; 0: never
+  int bit_offset = 0;           // sign: channel of the tensor that this op's channel 0 writes
+  float inverse_scale = 1;      // quantize
+  std::int32_t zero_point = 0;  // quantize
   const float* channel_values = nullptr;  // readable in whole blocks
-  const float* more_values = nullptr;     // prelu_shift
-  std::uint8_t* data = nullptr;           // the tensor's pixel (0, 0), at the slice's first channel
+  const float* shift_values = nullptr;    // prelu_shift
+  std::uint8_t* data = nullptr;           // the tensor's pixel (0, 0), at the op's first channel
   std::ptrdiff_t row_pitch = 0;           // bytes
   std::ptrdiff_t pixel_pitch = 0;         // bytes
 };
@@ -65,16 +69,15 @@ struct ConvTask {
   std::uint32_t tail_mask;      // bits: those used of one more, partial word; 0 where there is none
   const std::uint8_t* weights;  // of this group of blocks, see packing.h
   int first_block;              // first block of 16 output channels of this group
-  const float* scale;           // per output channel, padded to whole blocks
-  // v = scale * sum + offset. The offset depends on how many taps fall off the image: stored
-  // borders hold zero bits and bytes, which mean +1 and a value, and the offset takes them out.
-  const float* offsets;                // [row class][column class][padded channels]
-  const std::int32_t* row_offsets;     // per output row, into `offsets`
-  const std::int32_t* column_offsets;  // per output column, padded by a tile
+  // v = mul * sum + bias, per output channel, padded to whole blocks; see bias.h.
+  const float* mul;
+  const float* bias;                // [row class][column class][padded channels]
+  const std::int32_t* bias_row;     // per output row, the class's position in `bias`
+  const std::int32_t* bias_column;  // per output column likewise, padded by a tile
   Epilogue epilogue;
 };
 
-// Square windows of a tensor of floats, of which each output pixel is the largest value. What lies
+// Square windows of an f32 tensor, of which each output pixel is the largest value. What lies
 // outside the image does not count.
 struct PoolTask {
   const std::uint8_t* input;  // pixel (0, 0)
@@ -111,33 +114,43 @@ struct TernaryGroup {
 
 // A convolution with weights -1, 0 and +1 at stride 1, see ternary.h.
 struct TernaryTask {
-  const std::uint8_t* input;  // pixel (0, 0), floats or bytes
+  const std::uint8_t* input;  // pixel (0, 0), f32 or u8
   std::ptrdiff_t row_pitch;   // bytes
   std::ptrdiff_t pixel_pitch;
   int height;  // of the input
   int width;
   int channels;
-  int zero_point;  // bytes: what is taken off them
+  int zero_point;  // u8: subtracted from every value
   int pad_y;
   int pad_x;
-  void* planes;               // floats, or 16-bit integers for bytes
+  void* planes;               // one per input channel: floats, or 16-bit integers for u8
   std::ptrdiff_t plane_size;  // elements from one channel's plane to the next
   int plane_pitch;            // elements from one row to the next
   const std::int32_t* taps;   // by tap, elements from the plane of channel 0
   int tap_count;              // even
   const TernaryGroup* groups;
   int group_count;
-  const float* scale;  // per output channel, padded to whole blocks
-  const float* shift;
+  const float* mul;  // per output channel, padded to whole blocks
+  const float* add;
   Epilogue epilogue;
 };
 
-enum class Dot : int { binary, real, bytes };
+// What a convolution multiplies and sums: sign bits, floats, or u8 by int8.
+enum class Dot : int { binary, f32, int8 };
 inline constexpr int kDots = 3;
 inline constexpr int kGroupSizes = 3;  // 1, 2 or 4 blocks at a time
 
+// A convolution kernel for groups of so many blocks, and the layout of weights that it reads.
+struct ConvKernel {
+  void (*run)(const ConvTask&, int begin, int end) = nullptr;  // null: there is none of this size
+  // Turns one weight word of each channel, [block][lane], into what the kernel loads for a word:
+  // `weight_vectors` vectors of 16 words for each block.
+  void (*expand)(const std::uint32_t* words, int blocks, std::uint32_t* vectors) = nullptr;
+  int weight_vectors = 1;
+};
+
 // Both halves of a ternary convolution; the first handles input rows.
-struct Ternary {
+struct TernaryKernel {
   void (*planes)(const TernaryTask&, int begin, int end);
   void (*conv)(const TernaryTask&, int begin, int end);
 };
@@ -145,14 +158,10 @@ struct Ternary {
 // The kernels of one instruction set. They handle output rows [begin, end).
 struct KernelTable {
   const char* name;
-  int largest_group[kDots];  // blocks of 16 output channels that a tile covers at most
-  int planes[kDots];         // vectors stored per vector of weight words, see `expand`
-  // Turns a vector of 16 weight words into `planes` vectors, as the kernel wants to load them.
-  void (*expand[kDots])(const std::uint32_t* words, std::uint32_t* planes);
-  void (*conv[kDots][kGroupSizes])(const ConvTask&, int begin, int end);  // by log2(group)
-  void (*map)(const Epilogue&, int begin, int end);                       // v = 0, then the steps
+  ConvKernel conv[kDots][kGroupSizes];                // by log2 of the blocks in a group
+  void (*load)(const Epilogue&, int begin, int end);  // v = 0, then the steps
   void (*max_pool)(const PoolTask&, int begin, int end);
-  Ternary ternary[2];  // of floats, of bytes
+  TernaryKernel ternary[2];  // of f32, of u8
 };
 
 }  // namespace bihrnet

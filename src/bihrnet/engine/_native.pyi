@@ -25,27 +25,27 @@ class Network:
         inverse_scale: float = 1.0,
         zero_point: int = 0,
     ) -> int: ...
-    def conv_real(
+    def conv(
         self,
         input: int,
         weight: NDArray[Any],
         stride: int,
         pad_y: int,
         pad_x: int,
-        scale: _Floats,
-        shift: _Floats,
-        zero_points: _Floats,
+        mul: _Floats,
+        add: _Floats,
+        offset: _Floats | None,
     ) -> None: ...
-    def conv_bytes(
+    def conv_int8(
         self,
         input: int,
         weight: NDArray[Any],
         stride: int,
         pad_y: int,
         pad_x: int,
-        scale: _Floats,
-        shift: _Floats,
-        zero_points: _Floats,
+        mul: _Floats,
+        add: _Floats,
+        offset: _Floats | None,
     ) -> None: ...
     def conv_binary(
         self,
@@ -54,8 +54,8 @@ class Network:
         stride: int,
         pad_y: int,
         pad_x: int,
-        scale: _Floats,
-        shift: _Floats,
+        mul: _Floats,
+        add: _Floats,
     ) -> None: ...
     def conv_ternary(
         self,
@@ -64,8 +64,8 @@ class Network:
         negative: NDArray[Any],
         pad_y: int,
         pad_x: int,
-        scale: _Floats,
-        shift: _Floats,
+        mul: _Floats,
+        add: _Floats,
     ) -> None: ...
     def load(self, input: int, upsample: int) -> None: ...
     def max_pool(self, input: int, kernel: int, stride: int, padding: int) -> None: ...
@@ -77,9 +77,10 @@ class Network:
     def step_prelu(self, slope: _Floats) -> None: ...
     def step_sigmoid(self) -> None: ...
     def step_store(self, tensor: int, channel: int) -> None: ...
-    def step_store_bits(self, tensor: int, channel: int, threshold: _Floats) -> None: ...
-    def step_store_mean(self, tensor: int, channel: int) -> None: ...
-    def ends(self, input: int, output: int) -> None: ...
+    def step_sign(self, tensor: int, channel: int, threshold: _Floats) -> None: ...
+    def step_quantize(self, tensor: int, channel: int) -> None: ...
+    def step_mean(self, tensor: int, channel: int) -> None: ...
+    def finish(self, input: int, output: int) -> None: ...
 
 class Engine:
     def __init__(self, network: Network, isa: str, threads: int) -> None: ...

@@ -1,4 +1,4 @@
-"""A graph of a `.bhr` file, handed to the C++ engine op by op."""
+"""Describes a graph of a `.bhr` file to the C++ engine, op by op."""
 
 from __future__ import annotations
 
@@ -40,22 +40,24 @@ Constants = Mapping[str, NDArray[Any]]
 def native_network(
     graph: Graph, constants: Constants, image_size: tuple[int, int]
 ) -> tuple[_native.Network, list[str]]:
-    """The graph for images of that (height, width), checked; `_native.Engine` runs it.
+    """The graph for images of that (height, width), validated; `_native.Engine` runs it.
 
     Returns:
         the network, and for each of its ops the name of the graph's op that it is part of.
 
     Raises:
-        BihrnetError: the graph does not fit together, or not that size.
-        ValueError: it is too much for the engine.
+        BihrnetError: the graph is inconsistent, or does not support that size.
+        ValueError: it exceeds a limit of the engine.
     """
-    sizes = infer_sizes(graph, constants, image_size)
-    translation = _Translation(graph, constants, sizes)
-    return translation.network, translation.op_names
+    builder = _NetworkBuilder(graph, constants, infer_sizes(graph, constants, image_size))
+    for op in graph.ops:
+        builder.add_op(op)
+    builder.network.finish(builder.tensor_ids[graph.input], builder.tensor_ids[graph.output])
+    return builder.network, builder.op_names
 
 
-class _Translation:
-    """Names become numbers; everything else goes over as it is."""
+class _NetworkBuilder:
+    """Adds ops to a network; names of tensors become the numbers that the network gives them."""
 
     def __init__(
         self, graph: Graph, constants: Constants, sizes: Mapping[str, tuple[int, int]]
@@ -65,8 +67,8 @@ class _Translation:
         self.sizes = sizes
         self.network = _native.Network()
         self.op_names: list[str] = []
-        self.copies: dict[tuple[str, int], int] = {}
-        self.numbers = {
+        self.repeated_tensors: dict[tuple[str, int], int] = {}
+        self.tensor_ids = {
             tensor.name: self.network.tensor(
                 tensor.type,
                 *sizes[tensor.name],
@@ -76,77 +78,81 @@ class _Translation:
             )
             for tensor in graph.tensors
         }
-        for op in graph.ops:
-            added = [self.repeated(op, step) for step in op.steps]
-            self.op_names.append(op.name)
-            if isinstance(op, Load):
-                self.network.load(self.numbers[op.input], op.upsample)
-            elif isinstance(op, MaxPool):
-                number = self.numbers[op.input]
-                self.network.max_pool(number, op.kernel, op.stride, op.padding)
+
+    def add_op(self, op: Op) -> None:
+        """Add an op with its steps; before it, the tensors of repeated channels that it adds."""
+        channels = self.op_channels(op)
+        added = {
+            step: self.added_tensor(step.tensor, channels, op.name)
+            for step in op.steps
+            if isinstance(step, AddStep)
+        }
+        self.op_names.append(op.name)
+        if isinstance(op, Load):
+            self.network.load(self.tensor_ids[op.input], op.upsample)
+        elif isinstance(op, MaxPool):
+            input_id = self.tensor_ids[op.input]
+            self.network.max_pool(input_id, op.kernel, op.stride, op.padding)
+        else:
+            self.add_conv(op)
+        for step in op.steps:
+            if isinstance(step, AddStep):
+                self.network.step_add(added[step], step.channel, step.upsample)
             else:
-                self.convolution(op)
-            for step, tensor in zip(op.steps, added, strict=True):
-                self.step(step, tensor)
-        self.network.ends(self.numbers[graph.input], self.numbers[graph.output])
+                self.add_step(step)
 
-    def floats(self, name: str) -> NDArray[np.float32]:
-        return np.ascontiguousarray(self.constants[name], np.float32)
-
-    def convolution(self, op: AnyConv) -> None:
-        number = self.numbers[op.input]
-        place = (op.stride, *op.padding)
-        result = (self.floats(op.mul), self.floats(op.add))
-        weight = np.ascontiguousarray(self.constants[op.weight])
-        if isinstance(op, ConvBinary):
-            self.network.conv_binary(number, weight, *place, *result)
-            return
-        if isinstance(op, ConvTernary):
-            positive, negative = weight
-            self.network.conv_ternary(number, positive, negative, *op.padding, *result)
-            return
-        tensor = self.tensors[op.input]
-        if op.offset is None:
-            offset = np.full(tensor.channels, tensor.zero_point, np.float32)
-        else:
-            offset = self.floats(op.offset)
-        if isinstance(op, Conv):
-            self.network.conv_real(number, weight.astype(np.float32), *place, *result, offset)
-        else:
-            self.network.conv_bytes(number, weight, *place, *result, offset)
-
-    def repeated(self, op: Op, step: Step) -> int:
-        """The tensor that a step adds; -1 for other steps.
-
-        Kernels repeat channels in whole blocks of 16. Where these do not come out even, copies of
-        the tensor are written side by side first.
-        """
-        if not isinstance(step, AddStep):
-            return -1
-        number, source = self.numbers[step.tensor], self.tensors[step.tensor]
-        channels = self.channels(op)
-        if channels <= source.channels or source.channels % _native.LANES == 0:
-            return number
-        if (source.name, channels) not in self.copies:
-            copies = self.network.tensor("f32", *self.sizes[source.name], channels)
-            for first in range(0, channels, source.channels):
-                self.network.load(number, 1)
-                self.network.step_store(copies, first)
-                self.op_names.append(op.name)
-            self.copies[source.name, channels] = copies
-        return self.copies[source.name, channels]
-
-    def channels(self, op: Op) -> int:
+    def op_channels(self, op: Op) -> int:
+        """Channels of the op's value."""
         if isinstance(op, Load | MaxPool):
             return self.tensors[op.input].channels
         return len(self.constants[op.mul])
 
-    def step(self, step: Step, added: int) -> None:
+    def floats(self, name: str) -> NDArray[np.float32]:
+        """The constant as contiguous float32."""
+        return np.ascontiguousarray(self.constants[name], np.float32)
+
+    def add_conv(self, op: AnyConv) -> None:
+        input_id = self.tensor_ids[op.input]
+        weight = np.ascontiguousarray(self.constants[op.weight])
+        mul, add = self.floats(op.mul), self.floats(op.add)
+        if isinstance(op, ConvTernary):
+            positive, negative = weight
+            self.network.conv_ternary(input_id, positive, negative, *op.padding, mul, add)
+            return
+        window = (op.stride, *op.padding)
+        if isinstance(op, ConvBinary):
+            self.network.conv_binary(input_id, weight, *window, mul, add)
+            return
+        offset = None if op.offset is None else self.floats(op.offset)
+        if isinstance(op, Conv):
+            weight = weight.astype(np.float32)
+            self.network.conv(input_id, weight, *window, mul, add, offset)
+        else:
+            self.network.conv_int8(input_id, weight, *window, mul, add, offset)
+
+    def added_tensor(self, name: str, channels: int, op_name: str) -> int:
+        """The id of the tensor that an op of so many channels adds.
+
+        Kernels repeat channels in whole blocks of `LANES`. Where a tensor with fewer channels than
+        the op is not made of such blocks, its repetition is written to a tensor of its own first.
+        """
+        source_id, source = self.tensor_ids[name], self.tensors[name]
+        if channels <= source.channels or source.channels % _native.LANES == 0:
+            return source_id
+        if (name, channels) not in self.repeated_tensors:
+            repeated = self.network.tensor("f32", *self.sizes[name], channels)
+            for first in range(0, channels, source.channels):
+                self.network.load(source_id, 1)
+                self.network.step_store(repeated, first)
+                self.op_names.append(op_name)
+            self.repeated_tensors[name, channels] = repeated
+        return self.repeated_tensors[name, channels]
+
+    def add_step(self, step: Step) -> None:
+        """Add a step to the last op; `AddStep` is a matter of `add_op`."""
         network = self.network
-        if isinstance(step, AddStep):
-            network.step_add(added, step.channel, step.upsample)
-        elif isinstance(step, MultiplyStep):
-            network.step_multiply(self.numbers[step.tensor])
+        if isinstance(step, MultiplyStep):
+            network.step_multiply(self.tensor_ids[step.tensor])
         elif isinstance(step, ScaleStep):
             network.step_scale(self.floats(step.scale))
         elif isinstance(step, ShiftStep):
@@ -157,10 +163,12 @@ class _Translation:
             network.step_prelu(self.floats(step.slope))
         elif isinstance(step, SigmoidStep):
             network.step_sigmoid()
-        elif isinstance(step, StoreStep | QuantizeStep):
-            network.step_store(self.numbers[step.tensor], step.channel)
+        elif isinstance(step, StoreStep):
+            network.step_store(self.tensor_ids[step.tensor], step.channel)
         elif isinstance(step, SignStep):
             threshold = self.floats(step.threshold)
-            network.step_store_bits(self.numbers[step.tensor], step.channel, threshold)
+            network.step_sign(self.tensor_ids[step.tensor], step.channel, threshold)
+        elif isinstance(step, QuantizeStep):
+            network.step_quantize(self.tensor_ids[step.tensor], step.channel)
         elif isinstance(step, MeanStep):
-            network.step_store_mean(self.numbers[step.tensor], step.channel)
+            network.step_mean(self.tensor_ids[step.tensor], step.channel)

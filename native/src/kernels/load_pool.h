@@ -1,4 +1,5 @@
-// Ops without a convolution: sums of (up-sampled) tensors, the SE gate's product, max-pooling.
+// Ops without a convolution: `load` (sums of up-sampled tensors, the SE gate's product) and
+// `max_pool`.
 #pragma once
 
 #include <algorithm>
@@ -11,24 +12,24 @@ namespace {
 
 // `start` gives the values of a tile of P pixels x G blocks, and the op's steps follow.
 template <int P, int G, class Start>
-inline void map_tile(const Epilogue& epilogue, int y, int x, int block, Start start) {
-  const int left = epilogue.width - x;
-  const Place at{y, x, left < P ? left : P, block};
+inline void pointwise_tile(const Epilogue& epilogue, int y, int x, int block, Start start) {
+  const Tile tile{y, x, std::min(P, epilogue.width - x), block};
   Floats v[P][G];
-  start(v, at);
-  run_steps<P, G>(v, epilogue, at);
+  start(v, tile);
+  run_steps<P, G>(v, epilogue, tile);
 }
 
 // Tiles of P pixels x G blocks, and x 1 block for the last ones. All channels of a tile's pixels
-// come one after the other, as they lie in memory: there is little arithmetic to hide a wait behind.
+// come one after the other, as they lie in memory: there is little arithmetic to hide a wait
+// behind.
 template <int P, int G, class Start>
-inline void map_rows(const Epilogue& epilogue, int begin, int end, Start start) {
+inline void pointwise_rows(const Epilogue& epilogue, int begin, int end, Start start) {
   const int blocks = (epilogue.channels + kLanes - 1) / kLanes;
   for (int y = begin; y < end; ++y) {
     for (int x = 0; x < epilogue.width; x += P) {
       int block = 0;
-      for (; block + G <= blocks; block += G) map_tile<P, G>(epilogue, y, x, block, start);
-      for (; block < blocks; ++block) map_tile<P, 1>(epilogue, y, x, block, start);
+      for (; block + G <= blocks; block += G) pointwise_tile<P, G>(epilogue, y, x, block, start);
+      for (; block < blocks; ++block) pointwise_tile<P, 1>(epilogue, y, x, block, start);
     }
   }
 }
@@ -42,9 +43,10 @@ template <int P, int G>
   }
 }
 
+// The loaded tensor is the first `add` step.
 template <int P, int G>
-void map(const Epilogue& epilogue, int begin, int end) {
-  map_rows<P, G>(epilogue, begin, end, [](auto& v, Place) { fill(v, 0.0f); });
+void load_op(const Epilogue& epilogue, int begin, int end) {
+  pointwise_rows<P, G>(epilogue, begin, end, [](auto& v, Tile) { fill(v, 0.0f); });
 }
 
 // The taps [first, last) of an output pixel's window that lie on the image, along one axis.
@@ -58,16 +60,16 @@ inline Window window(const PoolTask& task, int output, int size) {
 }
 
 template <int P, int G>
-[[gnu::always_inline]] inline void largest(Floats (&v)[P][G], const PoolTask& task, Place at) {
+[[gnu::always_inline]] inline void largest(Floats (&v)[P][G], const PoolTask& task, Tile tile) {
   fill(v, -std::numeric_limits<float>::infinity());
-  const Window rows = window(task, at.y, task.height);
+  const Window rows = window(task, tile.y, task.height);
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
-    const Window columns = window(task, at.x + p, task.width);
+    const Window columns = window(task, tile.x + p, task.width);
     for (int y = rows.first; y < rows.last; ++y) {
       for (int x = columns.first; x < columns.last; ++x) {
         const std::uint8_t* pixel = task.input + y * task.row_pitch + x * task.pixel_pitch;
-        const float* channels = reinterpret_cast<const float*>(pixel) + at.block * kLanes;
+        const float* channels = reinterpret_cast<const float*>(pixel) + tile.block * kLanes;
 #pragma GCC unroll 4
         for (int g = 0; g < G; ++g) v[p][g] = maximum(v[p][g], load(channels + g * kLanes));
       }
@@ -77,7 +79,8 @@ template <int P, int G>
 
 template <int P, int G>
 void max_pool(const PoolTask& task, int begin, int end) {
-  map_rows<P, G>(task.epilogue, begin, end, [&](auto& v, Place at) { largest(v, task, at); });
+  pointwise_rows<P, G>(task.epilogue, begin, end,
+                       [&](auto& v, Tile tile) { largest(v, task, tile); });
 }
 
 }  // namespace
