@@ -87,7 +87,7 @@ def test_an_engine_that_cannot_run_as_asked_is_a_failure(monkeypatch: pytest.Mon
 def test_models_are_unchecked_where_the_engine_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for module in ("native", "session", "self_check"):
+    for module in ("native", "engine_model", "self_check"):
         monkeypatch.delitem(sys.modules, f"bihrnet.engine.{module}", raising=False)
     monkeypatch.delattr("bihrnet.engine._native")
     monkeypatch.setitem(sys.modules, "bihrnet.engine._native", None)

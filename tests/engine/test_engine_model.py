@@ -205,7 +205,7 @@ def test_the_environment_forces_an_instruction_set(model, monkeypatch):
 
 
 def test_numbers_of_threads(model):
-    assert EngineModel(model).threads == engine_model.available_cores()
+    assert EngineModel(model).threads == engine_model.default_threads()
     with pytest.raises(BihrnetError, match="number of threads"):
         EngineModel(model, threads=0)
 

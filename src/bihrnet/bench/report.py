@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bihrnet.bench.contenders import Contender
+from bihrnet.cpu import available_cores
 from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
 
@@ -37,7 +37,7 @@ def report(times: Mapping[Contender, Sequence[float]], threads: int, isa: str) -
 
 
 def machine() -> str:
-    """Processor and cores."""
+    """Processor, and cores that this process may use."""
     name = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
@@ -46,7 +46,7 @@ def machine() -> str:
                 break
     except OSError:
         pass
-    return f"{name}, {os.cpu_count()} cores, {platform.system()}"
+    return f"{name}, {available_cores()} cores, {platform.system()}"
 
 
 #: A model has a color, a runtime a shape; fp32 is filled.

@@ -13,6 +13,7 @@ import typer
 from bihrnet import __version__
 from bihrnet.cli.extras import OPTIONAL, remedy
 from bihrnet.cli.output import check_writable, write_json
+from bihrnet.cpu import available_cores
 from bihrnet.errors import BihrnetError
 
 #: These are imported, not just looked up: their binaries may not fit the system.
@@ -85,7 +86,7 @@ def examine(files: list[Path]) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "processor": _processor(),
-        "cores": _usable_cores(),
+        "cores": available_cores(),
         "engine": _engine(),
         "libraries": libraries,
         "missing": missing,
@@ -99,8 +100,8 @@ def _engine() -> dict[str, Any]:
     try:
         from bihrnet.engine.engine_model import (
             ISA_VARIABLE,
-            available_cores,
             default_isa,
+            default_threads,
             usable_isas,
         )
 
@@ -108,7 +109,7 @@ def _engine() -> dict[str, Any]:
             "isa": default_isa(),
             "usable": usable_isas(),
             "forced": os.environ.get(ISA_VARIABLE) or None,
-            "threads": available_cores(),
+            "threads": default_threads(),
         }
     except BihrnetError as error:
         return {"error": str(error)}
@@ -180,10 +181,3 @@ def _processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _usable_cores() -> int:
-    """Cores that this process may use: containers often grant fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,1 +1,1 @@
-"""The 1-bit engine: op graphs, `.bhr` files, sessions. Never imports torch."""
+"""The 1-bit engine: op graphs, `.bhr` files, models on the C++ engine. Never imports torch."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bihrnet.cpu import available_cores
 from bihrnet.engine.model_file import ModelFile, read_model
 from bihrnet.errors import BihrnetError
 from bihrnet.model import ModelSpec
@@ -31,8 +32,13 @@ def usable_isas() -> list[str]:
     return list(_native.usable_isas())
 
 
+def default_threads() -> int:
+    """Threads of an `EngineModel` by default: every core that this process may use."""
+    return min(available_cores(), _native.MAX_THREADS)
+
+
 def default_isa() -> str:
-    """The instruction set that a session uses if it is not told another.
+    """The instruction set of an `EngineModel` by default.
 
     Raises:
         BihrnetError: `BIHRNET_ISA` names one that this machine or build lacks.
@@ -41,10 +47,10 @@ def default_isa() -> str:
 
 
 class EngineModel:
-    """A model ready to run; a `HeatmapModel`.
+    """A model that is ready to run; a `HeatmapModel`.
 
-    Memory is planned and weights are packed here, once. Calls from several Python threads take
-    turns within a session; sessions run side by side, for the interpreter is not held.
+    Memory is planned and weights are packed once, here. Calls of one model from several Python
+    threads take turns; several models run in parallel, as no call holds the interpreter's lock.
 
     Args:
         model: a `.bhr` file or its content.
@@ -67,7 +73,7 @@ class EngineModel:
         file = model if isinstance(model, ModelFile) else read_model(model)
         size = input_size or file.spec.input_size
         self._spec = replace(file.spec, input_size=size)
-        threads = available_cores() if threads is None else threads
+        threads = default_threads() if threads is None else threads
         try:
             network, self._op_names = native_network(file.graph, file.constants, size)
             self._engine = _native.Engine(network, _choose_isa(isa), threads)
@@ -128,9 +134,3 @@ def _choose_isa(isa: str | None) -> str:
     except ValueError as error:
         source = "" if isa else f"{ISA_VARIABLE}: "
         raise BihrnetError(f"{source}{error}") from error
-
-
-def available_cores() -> int:
-    """Cores that this process may use, as far as the engine can."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(usable or 1, _native.MAX_THREADS)

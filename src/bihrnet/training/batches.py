@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Subset
 
+from bihrnet.cpu import available_cores
 from bihrnet.data.top_down import TopDownDataset
 from bihrnet.errors import BihrnetError
 
@@ -25,8 +26,7 @@ Batch = dict[str, torch.Tensor]
 
 def default_workers(processes: int = 1) -> int:
     """Loader processes for each of some training processes: half of its cores, 1 to 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(8, max(1, (cores or 1) // processes // 2))
+    return min(8, max(1, available_cores() // processes // 2))
 
 
 class TrainBatches:
