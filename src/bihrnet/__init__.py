@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bihrnet.estimate.estimator import PoseEstimator
     from bihrnet.zoo import list_models, load
 
-__version__ = "0.1.0"
+__version__: str
 __all__ = ["BihrnetError", "PoseEstimator", "__version__", "list_models", "load"]
 
 _HOMES = {
@@ -26,6 +26,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # of the installed package: pyproject.toml is its only source
+        return import_module("importlib.metadata").version("bihrnet")
     if name not in _HOMES:
         raise AttributeError(f"module 'bihrnet' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
