@@ -7,28 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from own_joints import ARMS, write_own_joints
 from typer.testing import CliRunner
 
 from bihrnet.cli.app import app
 from bihrnet.data.synthetic.people import load_synthetic
 from bihrnet.errors import BihrnetError
 from bihrnet.export.bhr.crops import calibration_crops
-from bihrnet.images import write_image
 from bihrnet.skeleton import LSP, Skeleton
 from bihrnet.training.datasets import load_training_data, load_validation_data
 from bihrnet.training.recipe import DataSection
 from bihrnet.training.recipe_files import dump_recipe, load_recipe
 from bihrnet.zoo import load
 
-ARMS = {
-    "name": "arms-3",
-    "keypoints": ["neck", "left_wrist", "right_wrist"],
-    "flip_pairs": [["left_wrist", "right_wrist"]],
-    "limbs": [["neck", "left_wrist"], ["neck", "right_wrist"]],
-    "sigmas": [0.079, 0.062, 0.062],
-    "upper_body": ["neck", "left_wrist", "right_wrist"],
-}
 RECIPE = """
 architecture: small-hrnet-w16
 data: {train: coco, val: coco, input_size: 64x64, sigma: 1}
@@ -44,37 +35,7 @@ evaluation: {metric: AP, flip_test: false}
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as docs/data.md shows it: drawn people, four to learn from and two to judge by."""
-    root = tmp_path_factory.mktemp("own")
-    (root / "skeleton.yaml").write_text(yaml.safe_dump(ARMS))
-    (root / "annotations").mkdir()
-    (root / "images").mkdir()
-    skeleton = Skeleton.from_dict(ARMS)
-    for split, count in (("train", 4), ("val", 2)):
-        images, annotations = [], []
-        for person in load_synthetic(split, skeleton, count=count).people:
-            number, (height, width) = person.image_id, person.image_size
-            write_image(root / "images" / f"{split}{number}.png", person.read_image())
-            size = {"width": width, "height": height}
-            images.append({"id": number, "file_name": f"{split}{number}.png", **size})
-            joints = np.column_stack([person.keypoints, 2 * person.visible])
-            annotations.append(
-                {
-                    "id": number,
-                    "image_id": number,
-                    "category_id": 1,
-                    "bbox": person.box.tolist(),
-                    "area": float(np.prod(person.box[2:])),
-                    "keypoints": joints.ravel().tolist(),
-                }
-            )
-        content = {
-            "images": images,
-            "annotations": annotations,
-            "categories": [{"id": 1, "name": "arms", "keypoints": ARMS["keypoints"]}],
-        }
-        (root / "annotations" / f"{split}.json").write_text(json.dumps(content))
-    return root
+    return write_own_joints(tmp_path_factory.mktemp("own"))
 
 
 def test_the_files_of_own_data_are_read_with_their_joints(own):
