@@ -18,7 +18,7 @@ test: $(VENV)/.test
 
 # Builds the documentation site.
 docs: $(VENV)/.docs
-	$(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python -m mkdocs build --strict
 	@echo "==> The site is complete: open site/index.html"
 
 $(BIN)/python:
