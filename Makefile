@@ -18,7 +18,7 @@ test: $(VENV)/.test
 
 # Builds the documentation site.
 docs: $(VENV)/.docs
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "==> The site is complete: open site/index.html"
 
 $(BIN)/python:
@@ -42,7 +42,7 @@ $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 # The site is made from sources: the package itself is not needed.
 $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "==> Installing the tools of the documentation"
-	$(PIP) mkdocs-material 'mkdocstrings[python]'
+	$(PIP) mkdocs-material 'mkdocstrings[python]' ruff
 	@touch $@
 
 clean:
