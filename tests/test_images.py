@@ -3,8 +3,9 @@ from __future__ import annotations
 import os
 import resource
 import struct
+import sys
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -13,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
-from bihrnet import images
 from bihrnet.errors import BihrnetError
 from bihrnet.files import WriteError
 from bihrnet.images import MAX_SIDE, as_rgb, read_image, write_image
@@ -45,6 +46,13 @@ def png_that_claims(width: int, height: int) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = chunk(b"IDAT", zlib.compress(bytes(1000)))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+def that_claims(suffix: str, layout: str, true: tuple[int, ...], claimed: tuple[int, ...]) -> bytes:
+    """A file of `picture()` whose header states another size."""
+    data, size = encoded(picture(), suffix), struct.pack(layout, *true)
+    assert data.count(size) == 1
+    return data.replace(size, struct.pack(layout, *claimed))
 
 
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
@@ -85,12 +93,12 @@ def test_truncated_files_are_refused(
     path.write_bytes(data[: int(len(data) * kept)])
     with pytest.raises(BihrnetError, match=r"cut\..*: the image is truncated"):
         read_image(path)
-    assert "OpenCV" not in capfd.readouterr().err
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("missing", [1, 2, 200])
 def test_jpeg_without_its_end_is_refused(tmp_path: Path, missing: int) -> None:
-    """OpenCV itself, given the path, returns such pictures with a gray lower part."""
+    """Lenient decoders return such images with a gray lower part."""
     path = tmp_path / "cut.jpg"
     path.write_bytes(encoded(picture(400, 600), ".jpg")[:-missing])
     with pytest.raises(BihrnetError, match="truncated"):
@@ -101,7 +109,7 @@ def test_jpeg_without_its_end_is_refused(tmp_path: Path, missing: int) -> None:
     ("content", "cause"),
     [
         (b"", "the file is empty"),
-        (b"hello, I am text\n" * 100, "is no JPEG, PNG, WebP, BMP or TIFF image"),
+        (b"hello, I am text\n" * 100, "is not a JPEG, PNG, WebP, BMP, TIFF, AVIF or HEIC image"),
         (b"\xff\xd8\xff", "truncated"),
         (b"\x89PNG\r\n\x1a\n", "truncated"),
         (b"RIFF\0\0\0\0WEBP", "truncated"),
@@ -123,7 +131,7 @@ def test_no_file_at_all(tmp_path: Path) -> None:
     with pytest.raises(BihrnetError, match="is a folder"):
         read_image(tmp_path)
     os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(BihrnetError, match="is no regular file"):
+    with pytest.raises(BihrnetError, match="is not a regular file"):
         read_image(tmp_path / "pipe.jpg")
 
 
@@ -133,13 +141,12 @@ def test_no_file_at_all(tmp_path: Path) -> None:
         png_that_claims(30_000, 30_000),
         png_that_claims(40_000, 2),
         png_that_claims(2**31 - 1, 2**31 - 1),
-        b"BM" + struct.pack("<IIIIii", 0, 0, 54, 40, 30_000, -30_000) + bytes(40),
-        b"\xff\xd8\xff\xe0\x00\x02\xff\xff\xc0\x00\x11\x08" + struct.pack(">HH", 50_000, 60_000),
+        that_claims(".bmp", "<ii", (90, 60), (30_000, -30_000)),
+        that_claims(".jpg", ">HH", (60, 90), (50_000, 60_000)),
         b"RIFF\0\0\0\0WEBPVP8X\0\0\0\0\0\0\0\0" + b"\xff\xff\x00\xff\xff\x00",
-        b"MM\0*" + struct.pack(">IHHHIHHHHIHH", 8, 2, 256, 3, 1, 50_000, 0, 257, 3, 1, 50_000, 0),
-        b"II*\0" + struct.pack("<IHHHIIHHII", 8, 2, 256, 4, 1, 50_000, 257, 4, 1, 50_000),
+        that_claims(".tiff", "<HIIHHII", (3, 1, 90, 257, 3, 1, 60), (4, 1, 9**5, 257, 4, 1, 9**5)),
     ],
-    ids=["png", "png-side", "png-bomb", "bmp", "jpeg", "webp", "tiff-big", "tiff-little"],
+    ids=["png", "png-side", "png-bomb", "bmp", "jpeg", "webp", "tiff"],
 )
 def test_absurd_sizes_are_refused_before_decoding(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "bomb"
@@ -155,8 +162,7 @@ def test_a_chunk_that_claims_4_gigabytes_is_not_believed(tmp_path: Path) -> None
     data[place : place + 4] = b"\xff\xff\xff\xf0"
     path.write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(BihrnetError, match="truncated"):
-        read_image(path)
+    np.testing.assert_array_equal(read_image(path), picture()[..., ::-1])
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # kB
 
 
@@ -218,6 +224,130 @@ def test_exif_rotation_is_applied(tmp_path: Path) -> None:
         np.testing.assert_array_equal(read_image(path, upright=False), upright)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tiff"])
+def test_exif_rotation_of_other_formats(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    image = Image.fromarray(np.dstack([picture(), np.full((60, 90), 255, np.uint8)]))
+    image.save(tmp_path / f"x{suffix}", lossless=True, exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / f"x{suffix}"), np.rot90(picture(), -1))
+
+
+def test_broken_exif_does_not_hide_the_pixels(tmp_path: Path) -> None:
+    jpeg = encoded(picture()[..., ::-1], ".jpg")
+    exif = b"Exif\0\0II*\0\xff\xff\xff\xff"
+    path = tmp_path / "odd.jpg"
+    path.write_bytes(jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:])
+    assert read_image(path).shape == (60, 90, 3)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        ("1", ".png"), ("1", ".tiff"), ("L", ".tiff"), ("LA", ".png"), ("P", ".png"),
+        ("P", ".bmp"), ("CMYK", ".jpg"), ("CMYK", ".tiff"), ("YCbCr", ".jpg"), ("I;16", ".tiff"),
+        ("RGBA", ".webp"),
+    ],
+)  # fmt: skip
+def test_modes_become_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
+    shades = np.repeat(np.array([[0, 255, 0, 255]], np.uint8), 16, axis=1).repeat(32, axis=0)
+    gray = Image.fromarray(shades)
+    if mode == "I;16":
+        image = Image.fromarray(shades.astype(np.uint16) * 257)
+    else:
+        image = (gray if mode in ("1", "L", "LA") else gray.convert("RGB")).convert(mode)
+    image.save(tmp_path / f"x{suffix}", lossless=True)
+    found = read_image(tmp_path / f"x{suffix}").astype(int)
+    assert np.abs(found - shades[..., None]).max() <= 3
+
+
+def test_32_bit_pixels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "x.tiff")
+    with pytest.raises(BihrnetError, match="unsupported kind"):
+        read_image(tmp_path / "x.tiff")
+
+
+def test_transparent_palettes_are_shown_on_white(tmp_path: Path) -> None:
+    image = Image.new("P", (4, 4), 1)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((0, 0), 0)
+    image.save(tmp_path / "x.png", transparency=1)
+    found = read_image(tmp_path / "x.png")
+    assert found[0, 0].tolist() == [255, 0, 0]
+    assert found[1, 1].tolist() == [255, 255, 255]
+
+
+def test_jpeg_pixels_are_those_of_libjpeg_turbo(tmp_path: Path) -> None:
+    """OpenCV decodes with the same library: the two agree to rounding, here to the bit."""
+    noise = cv2.GaussianBlur(
+        np.random.default_rng(0).integers(0, 256, (123, 77, 3), dtype=np.uint8), (0, 0), 2
+    )
+    jpeg = encoded(noise, ".jpg")
+    (tmp_path / "x.jpg").write_bytes(jpeg)
+    expected = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.abs(read_image(tmp_path / "x.jpg").astype(int) - expected).max() <= 1
+
+
+def test_a_tiff_whose_size_tags_disagree_is_not_decoded_beyond_its_size(tmp_path: Path) -> None:
+    """Ten pixels a side in one pair of tags, a hundred times as many in another."""
+    stream = BytesIO()
+    Image.new("RGB", (4000, 4000)).save(stream, "TIFF", compression="tiff_deflate")
+    data = bytearray(stream.getvalue())
+    (directory,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, directory)
+    entries = data[directory + 2 : directory + 2 + 12 * count]
+    lies = struct.pack("<HHII", 256, 4, 1, 10) + struct.pack("<HHII", 257, 4, 1, 10)
+    for order in (lies + entries, entries + lies):
+        moved = struct.pack("<H", count + 2) + order + bytes(4)
+        path = tmp_path / "liar.tiff"
+        path.write_bytes(data[:4] + struct.pack("<I", len(data)) + data[8:] + moved)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        height, width, _ = read_image(path).shape
+        grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        assert grown < 16 * height * width + 2**24
+
+
+def test_size_is_checked_again_after_decoding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "x.png", picture())
+    load = Image.Image.load
+
+    def grow(self: Image.Image) -> object:
+        self._size = (MAX_SIDE + 1, 60)
+        return load(self)
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", grow)
+    with pytest.raises(BihrnetError, match="pixels are too many"):
+        read_image(tmp_path / "x.png")
+
+
+def test_avif(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "x.avif", quality=95)
+    found = read_image(tmp_path / "x.avif").astype(int)
+    assert np.abs(found - picture())[:, np.r_[:40, 50:90]].max() <= 12
+
+
+def test_heic(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.fromarray(picture())).save(tmp_path / "x.heic", quality=95)
+    found = read_image(tmp_path / "x.heic").astype(int)
+    assert np.abs(found - picture())[:, np.r_[:40, 50:90]].max() <= 12
+
+
+def test_heic_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    (tmp_path / "x.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    with pytest.raises(BihrnetError, match=r"x\.heic: HEIC images need pillow-heif: pip install"):
+        read_image(tmp_path / "x.heic")
+
+
+def test_a_video_is_not_an_image(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(100))
+    with pytest.raises(BihrnetError, match="is not a JPEG"):
+        read_image(tmp_path / "x.jpg")
+
+
 def test_a_bitmap_s_unused_fourth_byte_hides_nothing(tmp_path: Path) -> None:
     """32 bits with color masks and no alpha, as clipboards store pictures."""
     masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
@@ -227,14 +357,6 @@ def test_a_bitmap_s_unused_fourth_byte_hides_nothing(tmp_path: Path) -> None:
     file = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + pixels
     (tmp_path / "clipboard.bmp").write_bytes(file)
     assert read_image(tmp_path / "clipboard.bmp").tolist() == [[[30, 20, 10]] * 2]
-
-
-def test_opencv_speaks_again_after_threads_that_silenced_it(tmp_path: Path) -> None:
-    level = images._LOGGING.getLogLevel()
-    write_image(tmp_path / "a.png", np.zeros((4, 4, 3), np.uint8))
-    with ThreadPoolExecutor(4) as readers:
-        list(readers.map(read_image, [tmp_path / "a.png"] * 200))
-    assert images._LOGGING.getLogLevel() == level
 
 
 def test_writing_keeps_the_old_file_when_the_disk_is_full(
@@ -274,6 +396,8 @@ def test_arrays() -> None:
         as_rgb(np.dstack([image, np.full((60, 90), 255)]).astype(np.uint8)), image
     )
     assert as_rgb(image[:, ::-1]).flags.c_contiguous
+    tall = np.repeat(np.arange(600, dtype=np.uint16)[:, None] * 100, 3, axis=1)  # several bands
+    np.testing.assert_array_equal(as_rgb(tall)[:, :, 1], np.round(tall / 257))
 
 
 @pytest.mark.parametrize(

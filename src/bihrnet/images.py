@@ -1,4 +1,4 @@
-"""Image files: the only place that knows OpenCV's BGR order and what can be wrong with a file.
+"""Image files: the only module that reads or writes them, and what can be wrong with one.
 
 Everywhere else an image is (H, W, 3) uint8 RGB.
 """
@@ -6,13 +6,23 @@ Everywhere else an image is (H, W, 3) uint8 RGB.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    ExifTags,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from bihrnet.errors import BihrnetError
 from bihrnet.files import WriteError, replacing
@@ -24,53 +34,72 @@ MAX_BYTES = 4 * MAX_PIXELS
 #: OpenCV 4's `warpAffine` takes no longer side.
 MAX_SIDE = 32766
 
+#: How each suffix is written: Pillow's format and options. WebP is lossless.
+_WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
+    **dict.fromkeys((".jpg", ".jpeg"), ("JPEG", {"quality": 95})),
+    ".png": ("PNG", {"compress_level": 1}),
+    ".webp": ("WEBP", {"lossless": True}),
+    ".bmp": ("BMP", {}),
+    **dict.fromkeys((".tif", ".tiff"), ("TIFF", {"compression": "tiff_lzw"})),
+}
+#: Suffixes of the image files that can be written.
+WRITABLE_SUFFIXES = frozenset(_WRITERS)
 #: Suffixes of the image files that are looked for in folders.
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+IMAGE_SUFFIXES = WRITABLE_SUFFIXES | {".avif", ".heic", ".heif"}
 
-#: OpenCV 4.11 has these functions in cv2 itself.
-_LOGGING: Any = getattr(cv2.utils, "logging", cv2)
-
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+#: What turns the stored pixels upright, by EXIF orientation.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+#: Rows that are converted at once, so that conversions of large images need little memory.
+_BAND = 256
 
 
 def read_image(path: str | Path, *, upright: bool = True) -> NDArray[np.uint8]:
-    """Read a JPEG, PNG, WebP, BMP or TIFF file.
+    """Read a JPEG, PNG, WebP, BMP, TIFF or AVIF file, or HEIC where pillow-heif is installed.
 
-    Gray pictures become three equal channels, 16-bit ones are scaled to 8 bits. Transparent
-    pixels, whose color is undefined, are shown on white (such pictures are not rotated by EXIF).
-    The size is checked in the header, before any pixel is decoded.
+    Gray images become three equal channels, 16-bit ones are scaled to 8 bits. Transparent pixels,
+    whose color is undefined, are shown on white. The size is checked in the header, before any
+    pixel is decoded, and again afterwards.
 
     Args:
         path: the file.
-        upright: apply EXIF rotation; False gives the pixels as they are stored.
+        upright: apply EXIF rotation; False gives the pixels as they are stored (TIFF and HEIC
+            decoders rotate by themselves).
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        BihrnetError: missing, unreadable, empty, truncated, damaged, too large or no image.
+        BihrnetError: missing, unreadable, empty, truncated, damaged, too large or not an image.
     """
     data = _read_bytes(Path(path))
-    size = _declared_size(data)
-    if size is None:
-        raise BihrnetError(f"{path}: is no JPEG, PNG, WebP, BMP or TIFF image")
-    width, height = size
-    if max(size) > MAX_SIDE or width * height > MAX_PIXELS:
+    opener = _opener(data, path)
+    try:
+        image = opener(BytesIO(data))
+        _check_size(image.size, path)
+        image.load()
+        _check_size(image.size, path)
+        if upright:
+            image = _turn_upright(image)
+        return _to_array(image)
+    except BihrnetError:
+        raise
+    except MemoryError:
+        raise BihrnetError(f"{path}: the image is too large for the memory") from None
+    except Image.DecompressionBombError:  # Pillow's own limits for WebP and TIFF are lower
+        raise BihrnetError(f"{path}: the pixels are too many for this format") from None
+    except Exception as error:  # Pillow lets through whatever its parsers and decoders raise
         raise BihrnetError(
-            f"{path}: {width}x{height} pixels are too many; the limits are {MAX_SIDE} a side and "
-            f"{MAX_PIXELS} in all"
-        )
-    # JPEG knows no transparency, and what OpenCV takes for that of a BMP is often unused.
-    if not data.startswith((_JPEG, b"BM")):
-        unchanged = _decode(data, cv2.IMREAD_UNCHANGED)
-        if unchanged is not None and unchanged.ndim == 3 and unchanged.shape[2] == 4:
-            return as_rgb(cv2.cvtColor(unchanged, cv2.COLOR_BGRA2RGBA))
-    # From memory: given a path, OpenCV fills the missing part of a truncated JPEG with gray.
-    as_stored = 0 if upright else cv2.IMREAD_IGNORE_ORIENTATION
-    image = _decode(data, cv2.IMREAD_COLOR | as_stored)
-    if image is None:
-        raise BihrnetError(f"{path}: the image is truncated, damaged or of an unsupported kind")
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image), dtype=np.uint8)
+            f"{path}: the image is truncated, damaged or of an unsupported kind"
+        ) from error
 
 
 def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
@@ -82,20 +111,22 @@ def write_image(path: str | Path, image: NDArray[np.uint8]) -> None:
         WriteError: unknown suffix, or the file cannot be written (no right, full disk, ...).
     """
     path = Path(path)
-    if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise WriteError(f"{path}: images are written as {', '.join(sorted(IMAGE_SUFFIXES))}")
+    if path.suffix.lower() not in _WRITERS:
+        raise WriteError(f"{path}: images are written as {', '.join(sorted(_WRITERS))}")
+    format_name, options = _WRITERS[path.suffix.lower()]
+    encoded = BytesIO()
     try:
-        done, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    except cv2.error:
-        done = False
-    if not done:  # WebP ends at 16383 pixels a side
-        raise WriteError(f"{path}: OpenCV cannot store {image.shape} in this format")
+        Image.fromarray(image).save(encoded, format_name, **options)
+    except (OSError, ValueError) as error:  # WebP ends at 16383 pixels a side
+        raise WriteError(
+            f"{path}: {format_name} cannot store an image of shape {image.shape}"
+        ) from error
     with replacing(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+        temporary.write_bytes(encoded.getvalue())
 
 
 def as_rgb(array: Any) -> NDArray[np.uint8]:
-    """Check an image given as an array and bring it to (H, W, 3) uint8 RGB.
+    """Check an image given as an array and convert it to (H, W, 3) uint8 RGB.
 
     Args:
         array: uint8 or uint16 of shape (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; uint16
@@ -120,14 +151,22 @@ def as_rgb(array: Any) -> NDArray[np.uint8]:
         raise BihrnetError(f"the image array has no pixels: its shape is {np.shape(array)}")
     if max(image.shape[:2]) > MAX_SIDE:
         raise BihrnetError(f"the image array {image.shape[:2]} has a side over {MAX_SIDE} pixels")
-    if image.dtype == np.uint16:
-        image = np.round(image / np.float32(257))
-    if image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
-    elif image.shape[2] == 4:
-        opacity = image[..., 3:] / np.float32(255)
-        image = np.round(image[..., :3] * opacity + 255 * (1 - opacity))
-    return np.ascontiguousarray(image, dtype=np.uint8)
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        return np.ascontiguousarray(image)
+    rgb = np.empty((*image.shape[:2], 3), dtype=np.uint8)
+    for top in range(0, len(image), _BAND):
+        rgb[top : top + _BAND] = _rows_to_rgb(image[top : top + _BAND])
+    return rgb
+
+
+def _rows_to_rgb(rows: NDArray[Any]) -> NDArray[Any]:
+    """(h, w, 1, 3 or 4) uint8 or uint16 -> (h, w, 1 or 3) levels of 0..255."""
+    if rows.dtype == np.uint16:
+        rows = np.round(rows / np.float32(257))
+    if rows.shape[2] == 4:
+        opacity = rows[..., 3:] / np.float32(255)
+        rows = np.round(rows[..., :3] * opacity + 255 * (1 - opacity))
+    return rows
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -137,7 +176,7 @@ def _read_bytes(path: Path) -> bytes:
         if not path.exists():
             raise BihrnetError(f"{path}: there is no such file")
         if not path.is_file():  # reading a device or a pipe might never end
-            raise BihrnetError(f"{path}: is no regular file")
+            raise BihrnetError(f"{path}: is not a regular file")
         if path.stat().st_size > MAX_BYTES:
             raise BihrnetError(f"{path}: is larger than any image ({MAX_BYTES} bytes)")
         data = path.read_bytes()
@@ -148,115 +187,74 @@ def _read_bytes(path: Path) -> bytes:
     return data
 
 
-def _decode(data: bytes, flags: int) -> NDArray[Any] | None:
-    """Decoded BGR(A) or gray image; None where OpenCV cannot."""
-    if data.startswith(_PNG) and not _png_is_whole(data):
-        return None
-    with quiet_opencv():
-        try:
-            return cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
-        except cv2.error:
-            return None
+def _check_size(size: tuple[int, int], path: str | Path) -> None:
+    width, height = size
+    if max(size) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise BihrnetError(
+            f"{path}: {width}x{height} pixels are too many; the limits are {MAX_SIDE} a side and "
+            f"{MAX_PIXELS} in all"
+        )
 
 
-class _Silence:
-    """OpenCV's log level belongs to the whole process: the last thread to leave restores it."""
+def _opener(data: bytes, path: str | Path) -> Callable[[BytesIO], Image.Image]:
+    """Pillow's class for the format that the file's first bytes show.
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside = 0
-        self._level = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._level = _LOGGING.getLogLevel()
-                _LOGGING.setLogLevel(0)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                _LOGGING.setLogLevel(self._level)
-
-
-_silence = _Silence()
-
-
-def quiet_opencv() -> _Silence:
-    """Silence OpenCV's log about a broken file or camera: the caller says it in one sentence."""
-    return _silence
+    Not `Image.open`: it would try other formats too, and its limit of pixels is a global variable
+    that belongs to the application.
+    """
+    if data.startswith(b"\xff\xd8\xff"):
+        return JpegImagePlugin.JpegImageFile
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImagePlugin.PngImageFile
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WebPImagePlugin.WebPImageFile
+    if data.startswith(b"BM"):
+        return BmpImagePlugin.BmpImageFile
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return TiffImagePlugin.TiffImageFile
+    if data[4:8] == b"ftyp":
+        (end,) = struct.unpack(">I", data[:4])
+        brands = {data[start : start + 4] for start in range(8, min(end, 256), 4)}
+        if brands & {b"avif", b"avis"}:
+            return AvifImagePlugin.AvifImageFile
+        if brands & _HEIC_BRANDS:
+            return _heic_opener(path)
+    raise BihrnetError(f"{path}: is not a JPEG, PNG, WebP, BMP, TIFF, AVIF or HEIC image")
 
 
-def _declared_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) as the file's header states them; None where it is no known image."""
+def _heic_opener(path: str | Path) -> Callable[[BytesIO], Image.Image]:
     try:
-        if data.startswith(_JPEG):
-            return _jpeg_size(data)
-        if data.startswith(_PNG):
-            return _unpack(">II", data, 16)
-        if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-            return _webp_size(data)
-        if data.startswith(b"BM"):
-            core_header = struct.unpack_from("<I", data, 14)[0] == 12
-            width, height = _unpack("<HH" if core_header else "<ii", data, 18)
-            return abs(width), abs(height)  # a negative height means rows from the top
-        if data[:4] in (b"II*\0", b"MM\0*"):
-            return _tiff_size(data)
-    except struct.error:  # the header itself breaks off
-        return 0, 0
-    return None
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise BihrnetError(
+            f"{path}: HEIC images need pillow-heif: pip install 'bihrnet[heic]'"
+        ) from None
+    return HeifImageFile
 
 
-def _unpack(layout: str, data: bytes, offset: int) -> tuple[int, int]:
-    first, second = struct.unpack_from(layout, data, offset)
-    return first, second
+def _turn_upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # broken EXIF data is no reason to refuse the pixels
+        return image
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
-def _png_is_whole(data: bytes) -> bool:
-    """Whether all chunks lie in the file. OpenCV allocates what a chunk claims: up to 4 GB."""
-    offset = len(_PNG)
-    while offset + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, offset)
-        offset += 12 + length
-        if kind == b"IEND":
-            return offset <= len(data)
-    return False
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the segments up to the frame header: SOF0 to SOF15 but for DHT, JPG and DAC."""
-    offset = 2
-    while True:
-        marker, length = _unpack(">HH", data, offset)
-        if 0xFFC0 <= marker <= 0xFFCF and marker not in (0xFFC4, 0xFFC8, 0xFFCC):
-            height, width = _unpack(">HH", data, offset + 5)
-            return width, height
-        # 0xFF may be repeated in front of a marker.
-        offset += 1 if marker == 0xFFFF else 2 + length
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    kind = data[12:16]
-    if kind == b"VP8X":
-        low, middle, high, low2, middle2, high2 = struct.unpack_from("6B", data, 24)
-        return 1 + low + (middle << 8) + (high << 16), 1 + low2 + (middle2 << 8) + (high2 << 16)
-    if kind == b"VP8L":
-        (bits,) = struct.unpack_from("<I", data, 21)
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    width, height = _unpack("<HH", data, 26)
-    return width & 0x3FFF, height & 0x3FFF
-
-
-def _tiff_size(data: bytes) -> tuple[int, int]:
-    """Tags 256 (width) and 257 (height) of the first directory."""
-    order = "<" if data.startswith(b"II") else ">"
-    (directory,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, directory)
-    sizes = {256: 0, 257: 0}
-    for entry in range(directory + 2, directory + 2 + 12 * count, 12):
-        tag, kind = _unpack(order + "HH", data, entry)
-        if tag in sizes:
-            (sizes[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
-    return sizes[256], sizes[257]
+def _to_array(image: Image.Image) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a decoded image of any mode."""
+    if image.mode in ("I", "F"):
+        raise ValueError("32-bit pixels have no known range")
+    mode = image.mode
+    if mode not in ("RGB", "L") and not mode.startswith("I;16"):
+        # Alpha in a BMP is mostly unused: a fourth byte that is zero everywhere.
+        transparent = image.has_transparency_data and image.format != "BMP"
+        mode = "RGBA" if transparent else "RGB"
+    width, height = image.size
+    rgb = np.empty((height, width, 3), dtype=np.uint8)
+    for top in range(0, height, _BAND):
+        band = image.crop((0, top, width, min(top + _BAND, height)))
+        pixels = np.asarray(band if mode == image.mode else band.convert(mode))
+        if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
+            pixels = pixels.astype(np.uint16)  # in the processor's byte order
+        rgb[top : top + _BAND] = as_rgb(pixels)
+    return rgb

@@ -17,7 +17,7 @@ from bihrnet.estimate.estimator import PoseEstimator
 from bihrnet.estimate.sources import Source
 from bihrnet.estimate.video import Frame, VideoReader, writing_video
 from bihrnet.files import WriteError
-from bihrnet.images import IMAGE_SUFFIXES, read_image, write_image
+from bihrnet.images import WRITABLE_SUFFIXES, read_image, write_image
 from bihrnet.pose import ImagePoses
 
 
@@ -101,7 +101,7 @@ def output_paths(sources: Sequence[Source], folder: Path) -> dict[Source, Path]:
     targets: dict[Source, Path] = {}
     for source in sources:
         name = Path(f"webcam-{source.name}" if source.kind == "webcam" else source.name)
-        suffix = name.suffix if name.suffix.lower() in IMAGE_SUFFIXES else ".jpg"
+        suffix = name.suffix if name.suffix.lower() in WRITABLE_SUFFIXES else ".jpg"
         suffix = suffix if source.kind == "image" else ".mp4"
         target, number = folder / f"{name.stem}{suffix}", 2
         while target in taken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -51,6 +52,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what a terminal cannot
             stream.reconfigure(errors="backslashreplace")
+    # Pillow warns about damaged metadata; what matters of it is reported in one sentence.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         app(args=arguments, prog_name="bihrnet")
     except BihrnetError as error:

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bihrnet.errors import BihrnetError
+from bihrnet.estimate.opencv_log import quiet_opencv
 from bihrnet.files import replacing
-from bihrnet.images import quiet_opencv
 
 _log = logging.getLogger(__name__)
 
