@@ -58,8 +58,8 @@ def draw_clip(seed: int, skeleton: Skeleton) -> Clip:
     """A person who changes between poses; all else stays but the camera's noise."""
     rng = np.random.default_rng(seed)
     build = Build.draw(rng)
-    outfit, light, camera = Outfit.draw(rng, build.female), Light.draw(rng), Camera.draw(rng)
-    poses = [draw_pose(rng, FAMILIES)[0] for _ in range(POSES)]
+    outfit, light, camera = Outfit.draw(rng), Light.draw(rng), Camera.draw(rng)
+    poses = [draw_pose(rng, FAMILIES) for _ in range(POSES)]
     facing = float(rng.normal(0, 35))
     bodies = []
     for pose, share in shares():
@@ -76,7 +76,7 @@ def draw_clip(seed: int, skeleton: Skeleton) -> Clip:
         mesh = dress(body, outfit)
         image = backdrop.copy()
         lay_over(image, rasterize(mesh, camera, light, SIZE))
-        image = add_grain(rng, image, strength=16, gray=False)
+        image = add_grain(rng, image, strength=16)
         packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
         image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), dtype=np.uint8)
         frames.append(Frame(image, "", number, number / FPS))

@@ -11,7 +11,7 @@ from own_joints import ARMS, write_own_joints
 from typer.testing import CliRunner
 
 from bihrnet.cli.app import app
-from bihrnet.data.synthetic.people import load_synthetic
+from bihrnet.data.synthetic import load_synthetic
 from bihrnet.errors import BihrnetError
 from bihrnet.export.bhr.crops import calibration_crops
 from bihrnet.skeleton import LSP, Skeleton

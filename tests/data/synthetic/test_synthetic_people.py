@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from bihrnet.data.synthetic import SPLITS, load_synthetic
+from bihrnet.data.synthetic import load_synthetic
+from bihrnet.data.synthetic.people import SPLITS
 from bihrnet.errors import BihrnetError
 from bihrnet.skeleton import COCO, LSP, MPII, Skeleton
 

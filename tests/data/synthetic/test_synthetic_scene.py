@@ -6,24 +6,24 @@ import cv2
 import numpy as np
 import pytest
 
-from bihrnet.data.synthetic import draw_scene
+from bihrnet.data.synthetic.backdrop import draw_occluder
 from bihrnet.data.synthetic.body import KNOWN_JOINTS, Build, pose_body, turn
-from bihrnet.data.synthetic.clutter import draw_occluder
 from bihrnet.data.synthetic.figure import Camera, Light, frame_box, rasterize
 from bihrnet.data.synthetic.outfit import Outfit
 from bihrnet.data.synthetic.poses import LIMITS
+from bihrnet.data.synthetic.scene import draw_scene
 from bihrnet.data.synthetic.surface import dress
 from bihrnet.skeleton import COCO, CROWDPOSE, LSP, MPII
 
 STANDING = dict.fromkeys(LIMITS, 0.0) | {"left_arm_raise": 25.0, "right_arm_raise": 25.0}
 
 
-def draw_standing(facing: float, fine: bool = False):
+def draw_standing(facing: float):
     """A standing person in an image of their own, and the joints' pixels."""
     rng = np.random.default_rng(3)
     body = pose_body(Build(), STANDING, facing)
-    outfit = Outfit.draw(rng, 0.0)
-    mesh = dress(body, outfit, fine)
+    outfit = Outfit.draw(rng)
+    mesh = dress(body, outfit)
     camera = frame_box(mesh.corners, Camera(turn(), 4.0), (10, 10, 180, 230))
     light = Light(np.array([0, 0, 1.0]), np.full(3, 0.6), np.full(3, 0.4))
     layer = rasterize(mesh, camera, light, (250, 200))
@@ -45,7 +45,7 @@ def test_labels_of_a_standing_person_lie_on_the_body():
 
 def test_the_face_shows_from_the_front_only():
     def whiteness(facing):
-        layer, joints, _ = draw_standing(facing, fine=True)
+        layer, joints, _ = draw_standing(facing)
         x, y = np.rint(joints["left_eye"]).astype(int)
         return layer[y - 2 : y + 3, x - 4 : x + 5, :3].min(axis=2).max()
 
@@ -55,8 +55,7 @@ def test_the_face_shows_from_the_front_only():
 
 @pytest.mark.parametrize("seed", range(12))
 def test_labeled_joints_lie_on_the_drawn_person(seed):
-    scene = draw_scene(np.random.default_rng(seed))
-    (person,) = scene.people
+    person = draw_scene(np.random.default_rng(seed))
     # Joints lie inside the body; a pixel of tolerance for those at its thin ends.
     grown = cv2.dilate((person.mask > 60).astype(np.uint8), np.ones((5, 5), np.uint8))
     points, visible = person.keypoints(LSP)
@@ -72,12 +71,11 @@ def test_labeled_joints_lie_on_the_drawn_person(seed):
     # ... and tightly so.
     assert columns.max() - columns.min() >= 0.85 * width - 3
     assert rows.max() - rows.min() >= 0.85 * height - 3
-    assert 0 < person.area <= width * height
-    assert 0 < person.head_size < np.hypot(*scene.image.shape[:2])
+    assert 0 < person.head_size < np.hypot(*person.image.shape[:2])
 
 
 def test_skeletons_agree_on_the_joints_they_share():
-    person = draw_scene(np.random.default_rng(1), distractions=False).people[0]
+    person = draw_scene(np.random.default_rng(1), distractions=False)
     for skeleton in (COCO, MPII, LSP, CROWDPOSE):
         points, visible = person.keypoints(skeleton)
         assert points.dtype == visible.dtype == np.float32
@@ -91,8 +89,8 @@ def test_joints_outside_the_image_are_unlabeled():
     cut = 0
     for scene in scenes:
         height, width = scene.image.shape[:2]
-        points, visible = scene.people[0].keypoints(LSP)
-        true = np.array([scene.people[0].joints[name] for name in LSP.keypoints])
+        points, visible = scene.keypoints(LSP)
+        true = np.array([scene.joints[name] for name in LSP.keypoints])
         within = ((true >= 0) & (true <= (width - 1, height - 1))).all(axis=1)
         assert (within == (visible == 1)).all()
         assert (points[visible == 0] == 0).all()
@@ -100,27 +98,10 @@ def test_joints_outside_the_image_are_unlabeled():
     assert 0 < cut < 20
 
 
-def test_several_people_each_have_their_own_place():
-    scene = draw_scene(np.random.default_rng(5), (240, 360), 3, distractions=False)
-    assert scene.image.shape == (240, 360, 3)
-    assert len(scene.people) == 3
-    middles = sorted(person.box[0] + person.box[2] / 2 for person in scene.people)
-    assert np.diff(middles).min() > 40
-
-
 def test_a_calm_scene_shows_the_whole_person():
     for seed in range(8):
-        person = draw_scene(np.random.default_rng(seed), (160, 120), distractions=False).people[0]
+        person = draw_scene(np.random.default_rng(seed), (160, 120), distractions=False)
         assert person.keypoints(LSP)[1].all()
-
-
-def test_restricting_the_families_restricts_the_poses():
-    for seed in range(6):
-        scene = draw_scene(
-            np.random.default_rng(seed), (160, 120), families=["handstand"], distractions=False
-        )
-        joints = scene.people[0].joints
-        assert joints["head_top"][1] > joints["pelvis"][1]
 
 
 def test_same_state_draws_the_same_picture_and_another_a_different_one():

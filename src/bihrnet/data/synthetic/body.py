@@ -31,13 +31,10 @@ class Build:
     """Proportions of one person.
 
     Attributes:
-        female: 0 (male) to 1 (female); shoulders, hips, waist and chest follow.
         girth: factor on all thicknesses.
-        head: factor on the head's size; children have larger heads for their stature.
-        arm, leg, torso, shoulders, hips: factors on these lengths and widths.
+        head, arm, leg, torso, shoulders, hips: factors on these lengths and widths.
     """
 
-    female: float = 0.5
     girth: float = 1.0
     head: float = 1.0
     arm: float = 1.0
@@ -48,21 +45,9 @@ class Build:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Build:
-        """A random adult or, less often, a child."""
-        female = float(rng.random() < 0.5) * 0.6 + 0.4 * rng.random()
-        child = rng.random() if rng.random() < 0.15 else 0.0
-        vary = 1 + 0.04 * np.clip(rng.standard_normal(5), -2, 2)
-        girth = np.exp(0.13 * np.clip(rng.standard_normal(), -1.5, 2.2))
-        return cls(
-            female=female,
-            girth=float(girth * (1 + 0.1 * child)),
-            head=float(vary[0] * (1 + 0.28 * child)),
-            arm=float(vary[1] * (1 - 0.05 * child)),
-            leg=float(vary[2] * (1 - 0.10 * child)),
-            torso=float(vary[3]),
-            shoulders=float(vary[4] * (1.06 - 0.14 * female) * (1 - 0.08 * child)),
-            hips=float(vary[4] * (0.94 + 0.14 * female)),
-        )
+        """A random person."""
+        girth, *factors = np.clip(rng.standard_normal(7), -2, 2)
+        return cls(float(np.exp(0.13 * girth)), *(float(1 + 0.05 * factor) for factor in factors))
 
     @property
     def lengths(self) -> dict[str, float]:
@@ -160,17 +145,6 @@ def turn(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Array:
     )
 
 
-def _swing(raised: float, plane: float, sign: float) -> Array:
-    """Rotation that lifts a hanging arm by `raised` degrees in a vertical plane.
-
-    `plane` is 0 to the side, 90 to the front, -90 to the back (degrees).
-    """
-    axis = np.array([-sin(radians(plane)), 0.0, sign * cos(radians(plane))])
-    angle = radians(raised)
-    skew = np.array([[0, -axis[2], 0], [axis[2], 0, -axis[0]], [0, axis[0], 0]])
-    return np.eye(3) + sin(angle) * skew + (1 - cos(angle)) * (skew @ skew)
-
-
 def pose_body(build: Build, pose: Mapping[str, float], facing: float = 0.0) -> Body:
     """Forward kinematics.
 
@@ -230,7 +204,9 @@ def _pose_arm(
     forward = 0.025 * sin(radians(plane)) * sin(radians(raised))
     reach = sign * (length["half_shoulders"] - 0.022 * lift)
     shoulder = joints["thorax"] + frames["chest"] @ (reach, 0.042 * lift, forward)
-    upper = frames["chest"] @ _swing(raised, plane, sign) @ turn(y=sign * pose[f"{side}_arm_twist"])
+    # Lifted in a vertical plane: 0 to the side, 90 to the front.
+    swing = turn(y=-sign * plane) @ turn(z=sign * raised) @ turn(y=sign * plane)
+    upper = frames["chest"] @ swing @ turn(y=sign * pose[f"{side}_arm_twist"])
     lower = upper @ turn(x=-pose[f"{side}_elbow"])
     hand = lower @ turn(x=-pose[f"{side}_wrist"])
     elbow = shoulder - length["upper_arm"] * upper[:, 1]

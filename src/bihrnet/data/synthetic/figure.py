@@ -1,8 +1,7 @@
-"""A person before the camera: projection, shading and rasterization into a layer with alpha."""
+"""A person in front of the camera: projection, shading and rasterization."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -10,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bihrnet.data.synthetic.body import Array, Body, Build, pose_body, turn
-from bihrnet.data.synthetic.mesh import Mesh
-from bihrnet.data.synthetic.outfit import Outfit
 from bihrnet.data.synthetic.poses import draw_pose
+from bihrnet.data.synthetic.surface import Mesh
 
 _SUPERSAMPLING = 2
 _SUBPIXEL_BITS = 4
@@ -74,16 +72,13 @@ class Light:
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Light:
-        """Soft or harsh, warm or cold; from above mostly; at times almost none (a silhouette)."""
+        """Soft or harsh, warm or cold; from above mostly."""
         direction = rng.normal(0, 1, 3) * (1, 0.5, 0.8) + (0, 0.8, 0.5)
-        ambient = rng.uniform(0.45, 0.9)
-        exposure = rng.uniform(0.9, 1.2) if rng.random() < 0.95 else rng.uniform(0.2, 0.6)
-        warmth = rng.uniform(-0.10, 0.12)
-        tint = np.array([1 + warmth, 1.0, 1 - warmth])
+        ambient, warmth = rng.uniform(0.45, 0.9), rng.uniform(-0.10, 0.12)
         return cls(
             direction=direction / max(float(np.linalg.norm(direction)), 1e-6),
-            ambient=exposure * ambient * np.array([1.0, 1.0, 1 + 0.3 * abs(warmth)]),
-            lamp=exposure * (1.12 - ambient) * 1.15 * tint,
+            ambient=rng.uniform(0.8, 1.2) * ambient * np.ones(3),
+            lamp=1.3 * (1.12 - ambient) * np.array([1 + warmth, 1.0, 1 - warmth]),
         )
 
     def shade(self, normals: Array, colors: Array) -> Array:
@@ -93,31 +88,15 @@ class Light:
         return colors * (self.ambient * sky + self.lamp * facing)
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A dressed person in a pose.
-
-    Attributes:
-        body, outfit: who, how and in what.
-        grounded: whether the lowest point stands on the floor.
-    """
-
-    body: Body
-    outfit: Outfit
-    grounded: bool
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator, families: Sequence[str] | None = None) -> Figure:
-        """A random person; `families` restricts the poses (see `poses.FAMILIES`)."""
-        build = Build.draw(rng)
-        outfit = Outfit.draw(rng, build.female)
-        for _ in range(4):  # a few tries for a pose whose limbs stay out of the trunk
-            pose, family = draw_pose(rng, families)
-            facing = float(rng.uniform(-180, 180) if rng.random() < 0.65 else rng.normal(0, 35))
-            body = pose_body(build, pose, facing)
-            if not body.intersects_itself():
-                break
-        return cls(body, outfit, family.grounded)
+def draw_body(rng: np.random.Generator) -> Body:
+    """A random person in a random pose, whose limbs mostly stay out of the trunk."""
+    build = Build.draw(rng)
+    for _ in range(4):
+        facing = float(rng.uniform(-180, 180) if rng.random() < 0.65 else rng.normal(0, 35))
+        body = pose_body(build, draw_pose(rng), facing)
+        if not body.intersects_itself():
+            break
+    return body
 
 
 def bounds(points: Array) -> tuple[Array, Array]:

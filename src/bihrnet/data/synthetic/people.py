@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import overload
 
 import numpy as np
 
-from bihrnet.crop import BOX_PADDING
 from bihrnet.data.people import PeopleDataset, Person
 from bihrnet.data.synthetic.body import check_known
 from bihrnet.data.synthetic.scene import draw_scene
 from bihrnet.errors import BihrnetError
-from bihrnet.skeleton import LSP, Skeleton
+from bihrnet.skeleton import Skeleton
 
 #: Splits and how many people each has unless told otherwise.
 SPLITS = {"train": 10_000, "val": 1_000}
@@ -51,38 +50,21 @@ class SyntheticPeople(Sequence[Person]):
             raise IndexError(f"person {index} of {self.length}")
         rng = np.random.default_rng((self.seed, _STREAMS[self.split], position))
         scene = draw_scene(rng)
-        (person,) = scene.people
-        points, visible = person.keypoints(self.skeleton)
-        x, y, width, height = (float(value) for value in person.box)
-        return Person(
+        points, visible = scene.keypoints(self.skeleton)
+        person = Person.from_box(
+            scene.box,
             image=scene.image,
             image_id=position,
             instance_id=position,
-            center=(x + width / 2, y + height / 2),
-            size=(width * BOX_PADDING, height * BOX_PADDING),
             keypoints=points,
             visible=visible,
-            box=person.box.astype(np.float32),
-            head_size=person.head_size,
             image_size=(scene.image.shape[0], scene.image.shape[1]),
         )
+        return replace(person, head_size=scene.head_size)
 
 
-def load_synthetic(
-    split: str = "train", skeleton: Skeleton = LSP, seed: int = 0, count: int | None = None
-) -> PeopleDataset:
-    """People drawn by the project itself, with exact labels; nothing is read from disk.
-
-    Args:
-        split: "train" or "val".
-        skeleton: any whose joint names are in `body.KNOWN_JOINTS`.
-        seed: another seed draws other people.
-        count: number of people; None for the split's own (`SPLITS`). The first people of a larger
-            set are those of a smaller one.
-
-    Raises:
-        BihrnetError: unknown split or joint, a negative seed, fewer than one person.
-    """
+def draw_dataset(split: str, skeleton: Skeleton, seed: int, count: int | None) -> PeopleDataset:
+    """As `load_synthetic`."""
     if split not in SPLITS:
         raise BihrnetError(f"synthetic has no split {split!r}; it has {', '.join(SPLITS)}")
     count = SPLITS[split] if count is None else count

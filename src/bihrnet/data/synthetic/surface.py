@@ -1,185 +1,208 @@
-"""Skin and clothes of a posed body: trunk, arms, legs and skirt. Lengths are in statures."""
+"""Skin and clothes of a posed body as a mesh of tubes. Lengths are in statures.
+
+A tube is a row of elliptical rings swept along a line, closed at both ends. Its frame has the
+ring's left axis in column 0 and its front axis in column 2; the sweep runs against column 1, as a
+limb hangs down, so that faces turn outward.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TypeAlias
+
 import numpy as np
 
-from bihrnet.data.synthetic.body import SIDES, SPINE_SEGMENTS, Array, Body
-from bihrnet.data.synthetic.head import sew_head
-from bihrnet.data.synthetic.mesh import Cover, Mesh, Sewing
-from bihrnet.data.synthetic.outfit import Outfit
+from bihrnet.data.synthetic.body import FACE, SIDES, SPINE_SEGMENTS, Array, Body
+from bihrnet.data.synthetic.outfit import Fabric, Outfit
+
+_RING = 12  # faces around a tube
+_ANGLES = np.arange(_RING + 1) * 2 * np.pi / _RING
+_COSINE, _SINE = np.cos(_ANGLES)[:, None], np.sin(_ANGLES)[:, None]
+_FRONT = np.sin(_ANGLES[:-1] + np.pi / _RING)  # of a face: 1 in front, -1 behind
 
 # Profiles of limbs: rows of (share of the length, half width, half depth, shift to the front).
-_UPPER_ARM = np.array([[0, .034, .034, 0], [.35, .032, .032, .002], [.75, .027, .027, .002],
-                       [1, .025, .025, 0]])  # fmt: skip
-_FOREARM = np.array([[0, .025, .025, 0], [.25, .027, .026, 0], [.7, .020, .018, 0],
-                     [1, .017, .014, 0]])  # fmt: skip
-_HAND = np.array([[0, .014, .010, 0], [.4, .022, .010, .003], [.75, .020, .009, .006],
-                  [1, .010, .006, .010]])  # fmt: skip
+_UPPER_ARM = np.array([[0, .034, .034, 0], [.3, .032, .032, .002], [.6, .029, .029, .002],
+                       [.8, .027, .027, .001], [1, .025, .025, 0]])  # fmt: skip
+_FOREARM = np.array([[0, .025, .025, 0], [.25, .027, .026, 0], [.5, .023, .022, 0],
+                     [.75, .019, .017, 0], [1, .017, .014, 0]])  # fmt: skip
+_HAND = np.array([[0, 0.014, 0.010, 0], [0.4, 0.022, 0.010, 0.003], [1, 0.010, 0.006, 0.010]])
 _THIGH = np.array([[0, .043, .048, 0], [.14, .053, .056, .002], [.36, .052, .055, .003],
                    [.7, .042, .043, .003], [1, .034, .035, 0]])  # fmt: skip
 _SHANK = np.array([[0, .034, .034, 0], [.28, .034, .036, -.008], [.65, .026, .027, -.005],
                    [1, .020, .022, 0]])  # fmt: skip
 _FOOT = np.array([[0, .018, .024, .0], [.3, .022, .026, 0], [.6, .026, .018, -.008],
-                  [.85, .026, .012, -.014], [1, .016, .008, -.017]])  # fmt: skip
-# The trunk by share of the spine (0 pelvis, 1 thorax), downward: the negative share, half width and
-# half depth of a man, half width and half depth of a woman.
-_TRUNK = np.array([
-    [-1.14, .034, .034, .030, .031], [-1.06, .068, .042, .058, .038],
-    [-0.98, .108, .052, .096, .046], [-0.86, .112, .064, .100, .060],
-    [-0.72, .106, .068, .094, .070], [-0.55, .097, .064, .083, .058],
-    [-0.38, .092, .061, .078, .053], [-0.20, .097, .064, .093, .060],
-    [-0.05, .104, .067, .109, .068], [0.08, .107, .066, .113, .069],
-    [0.20, .092, .056, .098, .058], [0.31, .030, .024, .030, .024],
-])  # fmt: skip
-_TRUNK_SIDES, _NECK_SIDES, _SKIRT_SIDES, _SKIRT_RINGS = 16, 10, 14, 6
-#: The trunk above this share of the spine is bare, lower in front: the neckline.
-_NECKLINE, _NECKLINE_DEPTH = 1.05, 0.11
-_OUTER = {"left": 0.0, "right": np.pi}  # angle of a limb's outer side
+                  [1, .020, .009, -.015]])  # fmt: skip
+# The trunk downward: (share of the spine: 0 pelvis, 1 thorax; half width, half depth).
+_TRUNK = np.array([[1.14, .032, .032], [1.06, .063, .040], [.98, .102, .049], [.86, .106, .062],
+                   [.72, .100, .069], [.55, .090, .061], [.38, .085, .057], [.2, .095, .062],
+                   [.05, .106, .067], [-.08, .110, .067], [-.2, .095, .057],
+                   [-.31, .030, .024]])  # fmt: skip
+# The skull downward, in units of half its height: (height, half width, half depth, shift).
+_SKULL = np.array([[1, .03, .04, -.10], [.94, .33, .38, -.10], [.78, .55, .65, -.09],
+                   [.48, .68, .82, -.06], [.12, .71, .86, -.02], [-.2, .68, .82, .04],
+                   [-.5, .60, .72, .11], [-.75, .47, .58, .18], [-.93, .30, .38, .25],
+                   [-1, .03, .04, .28]])  # fmt: skip
+# A ball by height, and a limb's rounded ends: distance from the joint and width in radii.
+_BALL = np.array([[1.0, 0.03], [0.75, 0.66], [0.1, 0.99], [-0.6, 0.8], [-1.0, 0.03]])
+_CAP = np.array([[1.0, 0.02], [0.8, 0.6]])
 
 
-def dress(body: Body, outfit: Outfit, fine: bool = False) -> Mesh:
-    """The visible surface of a person.
+@dataclass(frozen=True)
+class Mesh:
+    """Quadrilaterals.
 
-    Args:
-        body: the posed body.
-        outfit: what it wears.
-        fine: for people larger than some 200 pixels.
+    Attributes:
+        corners: (F, 4, 3) in statures, y up, z to the camera, counter-clockwise from outside.
+        colors: (F, 3) RGB in 0..1, unlit.
     """
-    sewing = Sewing(fine)
-    _sew_trunk(sewing, body, outfit)
+
+    corners: Array
+    colors: Array
+
+
+_Part: TypeAlias = tuple[Array, Array]  # corners (n, 4, 3) and colors (n, 3)
+
+
+def dress(body: Body, outfit: Outfit) -> Mesh:
+    """The visible surface of a person."""
+    parts = [*_trunk(body, outfit), *_head(body, outfit)]
     for side, sign in SIDES:
-        _sew_arm(sewing, body, outfit, side, sign)
-        _sew_leg(sewing, body, outfit, side)
-    if outfit.skirt:
-        _sew_skirt(sewing, body, outfit)
-    sew_head(sewing, body, outfit)
-    return sewing.mesh()
+        parts += _arm(body, outfit, side, sign)
+        parts += _leg(body, outfit, side)
+    corners, colors = zip(*parts, strict=True)
+    return Mesh(np.concatenate(corners), np.concatenate(colors))
 
 
-def _sew_trunk(sewing: Sewing, body: Body, outfit: Outfit) -> None:
-    build, female = body.build, body.build.female
-    hem = outfit.waist if outfit.top is not None else 0.15
-    rows = sewing.profile(_TRUNK)
-    down = np.sort(np.concatenate([rows[:, 0], [-hem - 1e-3, -hem + 1e-3]]))
-    man, woman = (
-        np.stack([np.interp(down, rows[:, 0], rows[:, column]) for column in columns])
-        for columns in ((1, 2), (3, 4))
+def _tube(centers: Array, frames: Array, width: Array, depth: Array, colors: Array) -> _Part:
+    """Sweep n rings; `frames` (3, 3) or (n, 3, 3); `colors` broadcasts to (n - 1, m, 3)."""
+    across, forward = frames[..., 0] * width[:, None], frames[..., 2] * depth[:, None]
+    points = centers[:, None] + across[:, None] * _COSINE + forward[:, None] * _SINE
+    corners = np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2)
+    painted = np.broadcast_to(colors, (*corners.shape[:2], 3))
+    return corners.reshape(-1, 4, 3), painted.reshape(-1, 3)
+
+
+def _ellipsoid(center: Array, frame: Array, radii: Array, color: Array) -> _Part:
+    centers = center + frame[:, 1] * (radii[1] * _BALL[:, :1])
+    return _tube(centers, frame, radii[0] * _BALL[:, 1], radii[2] * _BALL[:, 1], color)
+
+
+def _limb(
+    start: Array, frame: Array, length: float, rows: Array, girth: float, skin: Array,
+    fabric: Fabric | None = None, covered: float = 0.0, loose: float = 0.0,
+) -> _Part:  # fmt: skip
+    """A part between two joints, with rounded ends; cloth covers a share of it from its start."""
+    share, (width, depth) = rows[:, 0], girth * rows[:, 1:3].T
+    cloth = np.where(share <= covered, loose, 0.0)
+    width, depth = width + cloth, depth + cloth
+    along = np.concatenate(
+        [-_CAP[:, 0] * width[0], share * length, length + _CAP[::-1, 0] * width[-1]]
     )
-    at = -down
-    thick = build.girth * ((1 - female) * man + female * woman)
-    thick[0] *= np.interp(at, [0.3, 0.9], [build.hips, build.shoulders]) ** 0.7
-    upper_loose = outfit.loose_top if outfit.top is not None else 0.0
-    loose = np.where(at > hem, upper_loose, outfit.loose_bottom) * np.clip((1.1 - at) * 5, 0, 1)
-    frames, centers = _along_spine(body, at)
-    chest = 0.012 * female * np.exp(-(((at - 0.72) / 0.14) ** 2))
-    centers = centers + frames[:, :, 2] * chest[:, None]
-
-    around, middle = sewing.angles(_TRUNK_SIDES), ((at[:-1] + at[1:]) / 2)[:, None]
-    along = (1.2 - middle) * build.lengths["torso"]
-    lower = outfit.bottom.paint(along, around, 0.0)
-    upper = outfit.skin if outfit.top is None else outfit.top.paint(along, around, 0.0)
-    colors = np.where((middle > hem)[..., None], upper, lower)
-    bare = middle > _NECKLINE - _NECKLINE_DEPTH * np.maximum(np.sin(around), 0)
-    colors = np.where(bare[..., None], outfit.skin, colors)
-    sewing.tube(centers, frames, thick[0] + loose, thick[1] + loose, colors, _TRUNK_SIDES)
-
-    neck = np.stack([body.head_center, body.joints["neck"], body.spine[-1]])
-    radius = 0.031 * build.girth**0.5 * np.array([1.0, 1.0, 1.12])
-    sewing.tube(neck, body.frames["neck"], radius, radius, outfit.skin, _NECK_SIDES)
+    width, depth = (
+        np.concatenate([thick[0] * _CAP[:, 1], thick, thick[-1] * _CAP[::-1, 1]])
+        for thick in (width, depth)
+    )
+    shift = np.interp(along, share * length, rows[:, 3])
+    colors = skin
+    if fabric is not None:
+        middle = (along[:-1] + along[1:])[:, None, None] / 2
+        paint = fabric.paint(len(along) - 1, _RING)
+        colors = np.where(middle < covered * length, paint, skin)
+    centers = start - frame[:, 1] * along[:, None] + frame[:, 2] * shift[:, None]
+    return _tube(centers, frame, width, depth, colors)
 
 
-def _along_spine(body: Body, at: Array) -> tuple[Array, Array]:
-    """Frames (n, 3, 3) and centers (n, 3) at shares of the spine, continued beyond its ends."""
+def _trunk(body: Body, outfit: Outfit) -> list[_Part]:
+    """Trunk and neck; the top ends at the hips."""
+    build, at = body.build, _TRUNK[:, 0]
     inside = np.clip(at, 0, 1) * SPINE_SEGMENTS
     low = np.minimum(inside.astype(int), SPINE_SEGMENTS - 1)
     part = (inside - low)[:, None]
     frames = body.spine_frames[low] * (1 - part[..., None])
     frames = frames + body.spine_frames[low + 1] * part[..., None]
     centers = body.spine[low] * (1 - part) + body.spine[low + 1] * part
-    beyond = (at - np.clip(at, 0, 1)) * body.build.lengths["torso"]
-    return frames, centers + frames[:, :, 1] * beyond[:, None]
+    beyond = (at - np.clip(at, 0, 1)) * build.lengths["torso"]
+    centers = centers + frames[:, :, 1] * beyond[:, None]
+
+    broad = np.interp(at, [0.3, 0.9], [build.hips, build.shoulders])
+    loose = np.where(at < 1, outfit.loose, 0.0)
+    width, depth = build.girth * _TRUNK[:, 1] * broad + loose, build.girth * _TRUNK[:, 2] + loose
+    rings = len(at) - 1
+    bare = np.broadcast_to(outfit.skin, (rings, _RING, 3))
+    upper = bare if outfit.top is None else outfit.top.paint(rings, _RING)
+    colors = np.where((at[1:] > 0.1)[:, None, None], upper, outfit.bottom.paint(rings, _RING))
+    colors = np.where((at[:-1] > 1.1)[:, None, None], bare, colors)  # the neckline
+    neck = np.stack([body.head_center, body.joints["neck"], body.spine[-1]])
+    radius = 0.031 * build.girth**0.5 * np.array([1.0, 1.0, 1.12])
+    return [
+        _tube(centers, frames, width, depth, colors),
+        _tube(neck, body.frames["neck"], radius, radius, outfit.skin),
+    ]
 
 
-def _sew_arm(sewing: Sewing, body: Body, outfit: Outfit, side: str, sign: float) -> None:
+def _head(body: Body, outfit: Outfit) -> list[_Part]:
+    """Skull, hair, and a face that only the front shows."""
+    scale, frame, skin = body.head_scale, body.frames["head"], outfit.skin
+
+    def ball(at: tuple[float, ...], radii: tuple[float, ...], color: Array) -> _Part:
+        center = body.head_center + scale * (frame @ np.array(at))
+        return _ellipsoid(center, frame, scale * np.array(radii), color)
+
+    height = _SKULL[:, 0]
+    middle = (height[:-1] + height[1:])[:, None] / 2
+    hairline = np.where(_FRONT > 0.35, 0.55, np.where(_FRONT > -0.25, 0.0, -0.55))
+    colors = np.where((middle > hairline)[..., None], outfit.hair, skin)
+    centers = body.head_center + scale * (
+        height[:, None] * frame[:, 1] + _SKULL[:, 3:] * frame[:, 2]
+    )
+    width, depth = scale * _SKULL[:, 1:3].T
+    parts = [_tube(centers, frame, width, depth, colors)]
+    for name, (x, y, z) in FACE.items():
+        if name == "nose":
+            parts.append(ball((x, y + 0.12, z - 0.12), (0.13, 0.24, 0.16), 0.93 * skin))
+        elif name.endswith("eye"):
+            parts.append(ball((x, y, z - 0.04), (0.17, 0.10, 0.10), np.full(3, 0.92)))
+            parts.append(ball((x, y, z + 0.02), (0.08, 0.09, 0.07), np.full(3, 0.08)))
+        else:
+            parts.append(ball((x, y, z), (0.10, 0.22, 0.16), 0.95 * skin))
+    parts.append(ball((0, -0.53, 0.80), (0.25, 0.07, 0.06), skin * (0.80, 0.50, 0.50)))
+    if outfit.long_hair:
+        parts.append(ball((0, -0.5, -0.4), (0.80, 1.3, 0.50), outfit.hair))
+    return parts
+
+
+def _arm(body: Body, outfit: Outfit, side: str, sign: float) -> list[_Part]:
     length, joints, frames = body.build.lengths, body.joints, body.frames
-    girth, skin = body.build.girth * (1.06 - 0.16 * body.build.female), outfit.skin
+    girth, skin, top, loose = body.build.girth, outfit.skin, outfit.top, outfit.loose
     shoulder, wrist = joints[f"{side}_shoulder"], joints[f"{side}_wrist"]
-    for part, start, rows, before in (
-        ("upper_arm", shoulder, _UPPER_ARM, 0.0),
-        ("forearm", joints[f"{side}_elbow"], _FOREARM, 1.0),
-    ):
-        cover = None
-        if outfit.top is not None:
-            cover = Cover(outfit.top, min(outfit.sleeve - before, 1.2), outfit.loose_top)
-        sewing.limb(start, frames[f"{side}_{part}"], length[part], rows, girth, skin, cover,
-                    _OUTER[side])  # fmt: skip
-    hand = frames[f"{side}_hand"]
-    sewing.limb(wrist, hand, length["hand"], _HAND, 1.0, skin)
-    thumb = wrist + hand @ np.array([0, -0.03, 0.020])
-    sewing.ellipsoid(thumb, hand, np.array([0.008, 0.022, 0.009]), skin)
     # The muscle over the collarbone closes the gap between trunk and a raised shoulder.
     chest = frames["chest"]
     inner = body.spine[-1] + chest @ np.array([sign * 0.03, 0.004, 0])
-    bone = shoulder - inner
-    reach = float(np.linalg.norm(bone))
-    across = bone / reach
+    reach = float(np.linalg.norm(shoulder - inner))
+    across = (shoulder - inner) / reach
     frame = np.column_stack([across, np.cross(chest[:, 2], across), chest[:, 2]])
-    sleeved = outfit.top is not None and outfit.sleeve > 0
-    color = outfit.top.base if outfit.top is not None and sleeved else skin
-    radius = 0.031 * girth + (outfit.loose_top if sleeved else 0.0)
-    radii = np.array([0.62 * reach + 0.02, radius, radius])
-    sewing.ellipsoid((inner + shoulder) / 2, frame, radii, color)
+    radii = np.array([0.62 * reach + 0.02, 0.031 * girth, 0.031 * girth])
+    color = top.base if top is not None and outfit.sleeve > 0 else skin
+    return [
+        _limb(shoulder, frames[f"{side}_upper_arm"], length["upper_arm"], _UPPER_ARM, girth, skin,
+              top, min(outfit.sleeve, 1.2), loose),
+        _limb(joints[f"{side}_elbow"], frames[f"{side}_forearm"], length["forearm"], _FOREARM,
+              girth, skin, top, outfit.sleeve - 1, loose),
+        _limb(wrist, frames[f"{side}_hand"], length["hand"], _HAND, 1.0, skin),
+        _ellipsoid((inner + shoulder) / 2, frame, radii, color),
+    ]  # fmt: skip
 
 
-def _sew_leg(sewing: Sewing, body: Body, outfit: Outfit, side: str) -> None:
+def _leg(body: Body, outfit: Outfit, side: str) -> list[_Part]:
     length, joints, frames = body.build.lengths, body.joints, body.frames
-    girth, skin, outer = body.build.girth, outfit.skin, _OUTER[side]
-    # Briefs reach a little down the thigh; under a skirt the thigh has its color.
-    leg = max(outfit.leg, 0.06, min(0.7 * outfit.skirt, 0.8))
-    thigh = Cover(outfit.bottom, min(leg, 1.2), outfit.loose_bottom)
-    shank = Cover(outfit.bottom, min(leg - 1, 1.2), outfit.loose_bottom)
-    sewing.limb(joints[f"{side}_hip"], frames[f"{side}_thigh"], length["thigh"], _THIGH,
-                girth * (0.97 + 0.06 * body.build.female), skin, thigh, outer)  # fmt: skip
-    knee, down = joints[f"{side}_knee"], frames[f"{side}_shank"]
-    sewing.limb(knee, down, length["shank"], _SHANK, girth, skin, shank, outer)
-    if outfit.sock and leg < 2 - outfit.sock:
-        top = 1 - outfit.sock
-        share = np.linspace(top, 1, len(_SHANK))
-        rows = np.column_stack([np.interp(share, _SHANK[:, 0], column) for column in _SHANK.T])
-        rows[:, 0] = (share - top) / outfit.sock
-        start = knee - top * length["shank"] * down[:, 1]
-        sewing.limb(start, down, outfit.sock * length["shank"], rows, 1.06 * girth,
-                    outfit.sock_color)  # fmt: skip
+    girth, skin, cloth, loose = body.build.girth, outfit.skin, outfit.bottom, outfit.loose
     foot = frames[f"{side}_foot"]
     forward = np.column_stack([foot[:, 0], -foot[:, 2], foot[:, 1]])  # the part runs to the front
     heel = joints[f"{side}_ankle"] + length["foot"] * (foot @ np.array([0, -0.12, -0.22]))
-    thick, color = (1.12, outfit.shoes) if outfit.shoes is not None else (0.95, skin)
-    sewing.limb(heel, forward, length["foot"], _FOOT, thick, color)
-
-
-def _sew_skirt(sewing: Sewing, body: Body, outfit: Outfit) -> None:
-    """Rings from the waist down along both legs, wide enough for them."""
-    pelvis, girth = body.frames["pelvis"], body.build.girth
-    legs = np.array(
-        [[body.joints[f"{side}_{name}"] for name in ("hip", "knee", "ankle")] for side, _ in SIDES]
-    )
-    share = np.linspace(0, outfit.skirt, _SKIRT_RINGS)
-    low = np.minimum(share.astype(int), 1)
-    points = legs[:, low] + (legs[:, low + 1] - legs[:, low]) * (share - low)[:, None]
-    centers, apart = points.mean(axis=0), (points[0] - points[1]) / 2
-    lifted = legs[:, 0].mean(axis=0) - legs[:, 1].mean(axis=0)
-    front = np.cross(pelvis[:, 0], lifted / max(float(np.linalg.norm(lifted)), 1e-6))
-    hanging = np.column_stack([pelvis[:, 0], np.cross(front, pelvis[:, 0]), front])
-    width = np.abs(apart @ pelvis[:, 0]) + girth * (0.062 + 0.012 * share) + outfit.loose_bottom
-    depth = np.abs(apart @ front) + girth * (0.066 + 0.022 * share)
-    along = np.concatenate([[0.0], 0.06 + share * body.build.lengths["thigh"]])
-    middle = ((along[:-1] + along[1:]) / 2)[:, None]
-    sewing.tube(
-        np.concatenate([body.spine[2:3], centers]),
-        np.concatenate([pelvis[None], np.broadcast_to(hanging, (_SKIRT_RINGS, 3, 3))]),
-        np.concatenate([[0.088 * girth], width]),
-        np.concatenate([[0.062 * girth], depth]),
-        outfit.bottom.paint(middle, sewing.angles(_SKIRT_SIDES), 0.0),
-        _SKIRT_SIDES,
-    )
+    return [
+        _limb(joints[f"{side}_hip"], frames[f"{side}_thigh"], length["thigh"], _THIGH, girth, skin,
+              cloth, min(outfit.leg, 1.2), loose),
+        _limb(joints[f"{side}_knee"], frames[f"{side}_shank"], length["shank"], _SHANK, girth, skin,
+              cloth, outfit.leg - 1, loose),
+        _limb(heel, forward, length["foot"], _FOOT, 1.1, outfit.shoes),
+    ]  # fmt: skip
