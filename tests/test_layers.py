@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "bihrnet"
 
 FLOORS = {
-    0: "errors cpu files skeleton crop heatmap oks pose images model",
+    0: "errors cpu files coco_schema skeleton crop heatmap oks pose images model",
     1: "engine nn data",
     2: "zoo estimate evaluation training export bench",
     3: "cli",

@@ -54,7 +54,7 @@ def test_content_lands_where_the_joints_land(seed):
 
     crop = augment(who, LSP, SIZE, HRNET_COCO, rng)
     pixels = crop.warp(who.read_image())[..., 0].astype(float)
-    keypoints, visible = joints_in_crop(who, LSP, crop)
+    keypoints, visible, _ = joints_in_crop(who, LSP, crop)
     channel = LSP.flip_permutation[joint] if crop.mirror else joint  # a left hand becomes a right
     expected = keypoints[channel]
     assert visible[channel] == 1
@@ -72,9 +72,9 @@ def test_mirroring_twice_is_the_identity(seed):
     who = person(seed, COCO)
     who = replace(who, visible=rng.integers(0, 2, len(COCO)).astype(np.float32))
     crop = who.crop(SIZE)
-    mirrored, visible = joints_in_crop(who, COCO, replace(crop, mirror=True))
+    mirrored, visible, _ = joints_in_crop(who, COCO, replace(crop, mirror=True))
     again = replace(who, keypoints=crop.to_image(mirrored).astype(np.float32), visible=visible)
-    restored, visible = joints_in_crop(again, COCO, replace(crop, mirror=True))
+    restored, visible, _ = joints_in_crop(again, COCO, replace(crop, mirror=True))
     np.testing.assert_allclose(restored, crop.to_input(who.keypoints), atol=1e-3)
     np.testing.assert_array_equal(visible, who.visible)
 
@@ -83,7 +83,7 @@ def test_mirrored_joints_swap_sides():
     who = person()
     who.visible[LSP.index("left_wrist")] = 0
     crop = replace(who.crop(SIZE), mirror=True)
-    keypoints, visible = joints_in_crop(who, LSP, crop)
+    keypoints, visible, _ = joints_in_crop(who, LSP, crop)
     assert np.flatnonzero(visible == 0).tolist() == [LSP.index("right_wrist")]
     straight = who.crop(SIZE).to_input(who.keypoints[LSP.index("right_knee")])
     left = keypoints[LSP.index("left_knee")]

@@ -150,7 +150,7 @@ def test_missing_annotations_tell_where_they_are_expected(tmp_path):
 def test_missing_image_folder_tells_where_it_is_expected(tmp_path):
     root = write_coco(tmp_path)
     (root / "val2017").rename(root / "elsewhere")
-    with pytest.raises(BihrnetError, match=r"none of its 2 images is there: expected 'nine\.jpg'"):
+    with pytest.raises(BihrnetError, match=r"none of its 2 images was found: expected 'nine\.jpg'"):
         load_dataset("coco", root)
 
 

@@ -17,8 +17,10 @@ def write(path, *entries):
 
 def test_boxes_may_reach_over_the_border(tmp_path):
     entry = {**GOOD, "bbox": [-5, -5, 200, 200]}
-    [(index, detection)] = read_detections(write(tmp_path / "b.json", entry), {1: (40, 60)}, 1)
-    assert (index, detection.bbox) == (0, (-5, -5, 200, 200))
+    [(index, image_id, detection)] = read_detections(
+        write(tmp_path / "b.json", entry), {1: (40, 60)}, 1
+    )
+    assert (index, image_id, detection.bbox) == (0, 1, (-5, -5, 200, 200))
 
 
 @pytest.mark.parametrize(

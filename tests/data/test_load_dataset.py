@@ -20,7 +20,7 @@ from data_layouts import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bihrnet.data import SPLITS, load_dataset
+from bihrnet.data import datasets, load_dataset
 from bihrnet.errors import BihrnetError
 from bihrnet.skeleton import LSP
 
@@ -127,7 +127,7 @@ def test_mat_without_the_variable(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("caco", "."), "no data set 'caco'; known: coco, mpii, lsp, lspet, crowdpose, synthetic"),
+        (("caco", "."), "no data set 'caco'; known: coco, crowdpose, lsp, lspet, mpii, synthetic"),
         (("coco", ".", "test"), "data set 'coco' has no split 'test', only val, train"),
         (("coco", None), "data set 'coco' needs the folder it is in, but none was given"),
         (("lsp", "/nowhere/lsp"), "but /nowhere/lsp does not exist"),
@@ -140,7 +140,7 @@ def test_mistakes(arguments, sentence):
         load_dataset(*arguments)
 
 
-@pytest.mark.parametrize("name", [name for name in SPLITS if name != "synthetic"])
+@pytest.mark.parametrize("name", [name for name, entry in datasets().items() if entry.on_disk])
 def test_empty_folder(tmp_path, name):
     with pytest.raises(BihrnetError, match=f"not found: expected {tmp_path}"):
         load_dataset(name, tmp_path)

@@ -69,7 +69,7 @@ def test_lspet_with_a_split(lspet):
     ("content", "sentence"),
     [
         ('{"train": []}', "has no split 'val', only"),
-        ('{"val": ["im00002.jpg", "im2.jpg"]}', r"val\[1\]: 'im2.jpg' is no image of LSPET"),
+        ('{"val": ["im00002.jpg", "im2.jpg"]}', r"val\[1\]: 'im2.jpg' is not an image of LSPET"),
         ('{"val": ["im00004.jpg"]}', "split 'val' has no image with labeled joints"),
         ("{", "split.json: Invalid JSON"),
     ],

@@ -110,21 +110,21 @@ def test_video_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "cause"),
     [
-        ("[", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
-        ("3", "the file: Input should be an object"),
-        ("[3]", "0: Input should be an object"),
-        ('{"a.jpg": [[1, 2, 3]]}', r"a\.jpg, 0"),
-        ('{"a.jpg": [[1, 2, 3, 4, 5, 6]]}', r"a\.jpg, 0"),
-        ('{"a.jpg": [[1, 2, "3", 4]]}', r"a\.jpg, 0, 2"),
-        ('{"a.jpg": [[1, 2, NaN, 4]]}', r"a\.jpg, 0, 2: .*finite"),
-        ('{"a.jpg": [[1, 2, 1e999, 4]]}', r"a\.jpg, 0, 2: .*finite"),
+        ("[", "Invalid JSON"),
+        ("[" * 100_000, "Invalid JSON"),
+        ("3", ": Input should be an object"),
+        ("[3]", r"\[0\]: Input should be an object"),
+        ('{"a.jpg": [[1, 2, 3]]}', r"a\.jpg\[0\]"),
+        ('{"a.jpg": [[1, 2, 3, 4, 5, 6]]}', r"a\.jpg\[0\]"),
+        ('{"a.jpg": [[1, 2, "3", 4]]}', r"a\.jpg\[0\]\[2\]"),
+        ('{"a.jpg": [[1, 2, NaN, 4]]}', r"a\.jpg\[0\]\[2\]: .*finite"),
+        ('{"a.jpg": [[1, 2, 1e999, 4]]}', r"a\.jpg\[0\]\[2\]: .*finite"),
         ('{"a.jpg": [[1, 2, 3, 4], [1, 2, 3, 0]]}', r"a\.jpg, box 1: .* is empty"),
         ('{"a.jpg": [[1, 2, -3, 4, 0.1]]}', r"a\.jpg, box 0: .* is empty"),
         ('{"a.jpg": [[2e6, 0, 10, 10]]}', r"a\.jpg, box 0: .* is too large to be in pixels"),
-        ('{"a.jpg": [1, 2, 3, 4]}', r"a\.jpg, 0"),
-        ('[{"bbox": [1, 2, 3, 4]}]', "0, image_id: Field required"),
-        ('[{"image_id": 1, "bbox": [1, 2, 3, null]}]', "0, bbox, 3"),
+        ('{"a.jpg": [1, 2, 3, 4]}', r"a\.jpg\[0\]"),
+        ('[{"bbox": [1, 2, 3, 4]}]', r"\[0\].image_id required"),
+        ('[{"image_id": 1, "bbox": [1, 2, 3, null]}]', r"\[0\].bbox\[3\]"),
         ('{"annotations": [], "images": 3}', "images"),
     ],
 )
@@ -140,7 +140,7 @@ def test_missing_and_binary_files(tmp_path: Path) -> None:
     with pytest.raises(BihrnetError, match="No such file"):
         BoxesFile(tmp_path / "missing.json")
     (tmp_path / "photo.json").write_bytes(b"\xff\xd8\xff\xe0")
-    with pytest.raises(BihrnetError, match="is no JSON"):
+    with pytest.raises(BihrnetError, match="Invalid JSON"):
         BoxesFile(tmp_path / "photo.json")
 
 

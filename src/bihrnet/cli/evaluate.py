@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,19 +20,19 @@ from bihrnet.cli.output import (
 from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
-    from bihrnet.data import PeopleDataset
+    from bihrnet.data import DatasetEntry, PeopleDataset
     from bihrnet.evaluation.evaluate import Evaluation
     from bihrnet.heatmap import Decoding
     from bihrnet.model import HeatmapModel
-
-DATASETS = ("coco", "mpii", "lsp", "lspet", "crowdpose", "synthetic")
 
 
 def evaluate(
     model: Annotated[
         str | None, typer.Argument(help="A bundled name, a .bhr or a checkpoint.")
     ] = None,
-    dataset: Annotated[str, typer.Option(help=" | ".join(DATASETS))] = "",
+    dataset: Annotated[
+        str, typer.Option(help="Data set, for instance coco; docs/data.md lists them.")
+    ] = "",
     data: Annotated[
         Path | None, typer.Option(help="Folder of the data set in its official layout.")
     ] = None,
@@ -67,9 +67,12 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a MODEL over a data set, or poses made elsewhere (--results) against annotations."""
-    if dataset not in DATASETS:
+    from bihrnet.data import datasets
+
+    entry = datasets().get(dataset)
+    if entry is None:
         given = f"not {dataset!r}" if dataset else "which is missing"
-        raise BihrnetError(f"--dataset takes one of {', '.join(DATASETS)}, {given}")
+        raise BihrnetError(f"--dataset takes one of {', '.join(datasets())}, {given}")
     refinement = parse_decoding(decoding)
     files = (model, boxes, results, annotations, skeleton)
     check_writable(json, (*files, save_results))
@@ -87,22 +90,21 @@ def evaluate(
         for name, value in foreign.items():
             if value is not None:
                 raise BihrnetError(f"{name} has no meaning with --results")
-        report = _judge_results(results, dataset, annotations, skeleton)
+        report = _judge_results(results, entry, annotations, skeleton)
     else:
         if model is None:
             raise BihrnetError("evaluate needs a MODEL, or poses to judge (--results FILE)")
         for name, value in (("--annotations", annotations), ("--skeleton", skeleton)):
             if value is not None:
                 raise BihrnetError(f"{name} has no meaning without --results")
-        if data is None and dataset != "synthetic":
+        if data is None and entry.on_disk:
             raise BihrnetError(f"--data is missing: the folder of data set {dataset!r}")
         from bihrnet.data import load_dataset
         from bihrnet.evaluation.evaluate import dataset_results
         from bihrnet.zoo import load
 
         loaded = load(model)
-        # COCO's format holds any joints, and any are drawn: the model's.
-        joints = loaded.spec.skeleton if dataset in ("coco", "synthetic") else None
+        joints = loaded.spec.skeleton if entry.own_skeleton else None
         people = load_dataset(dataset, data, split, boxes, joints)
         evaluation = _evaluate_model(loaded, people, flip, refinement, batch_size)
         if save_results is not None:
@@ -134,25 +136,27 @@ def _evaluate_model(
 
 
 def _judge_results(
-    results: Path, dataset: str, annotations: Path | None, own: str | None
+    results: Path, dataset: DatasetEntry, annotations: Path | None, own: str | None
 ) -> dict[str, Any]:
     """Score poses made elsewhere; keys as with a model, null where only its maker knows."""
     from bihrnet.evaluation.coco import evaluate_keypoints
-    from bihrnet.evaluation.coco_files import EvaluationProtocol, read_ground_truth, read_results
-    from bihrnet.skeleton import COCO, CROWDPOSE, load_skeleton
+    from bihrnet.evaluation.coco_files import read_ground_truth, read_results
+    from bihrnet.skeleton import load_skeleton
 
-    if dataset not in ("coco", "crowdpose"):
-        raise BihrnetError(f"--results can be judged as coco or crowdpose, not as {dataset!r}")
+    if dataset.protocol not in ("coco", "crowdpose"):
+        raise BihrnetError(f"--results can be judged as coco or crowdpose, not as {dataset.name!r}")
     if annotations is None:
         raise BihrnetError("--results needs --annotations, the ground truth in COCO's format")
-    if own is not None and dataset != "coco":
-        raise BihrnetError(f"--skeleton is for --dataset coco: {dataset} has joints of its own")
-    skeleton = CROWDPOSE if dataset == "crowdpose" else load_skeleton(own) if own else COCO
-    truth = read_ground_truth(annotations, len(skeleton), cast(EvaluationProtocol, dataset))
+    if own is not None and not dataset.own_skeleton:
+        raise BihrnetError(
+            f"--skeleton is for --dataset coco: {dataset.name} has joints of its own"
+        )
+    skeleton = dataset.skeleton if own is None else load_skeleton(own)
+    truth = read_ground_truth(annotations, len(skeleton), dataset.protocol)
     poses = read_results(results, len(skeleton), truth)
     return {
         "model": results.name,
-        "dataset": dataset,
+        "dataset": dataset.name,
         "split": annotations.stem,
         "instances": len(poses),
         "boxes": None,

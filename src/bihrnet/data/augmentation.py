@@ -22,7 +22,7 @@ _HALF_MINIMUM = 2
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How crops vary in training. Every default means: not at all.
+    """How crops vary in training. Every default means no variation.
 
     HRNet's values for COCO are scale 0.35, rotation 45, rotation_probability 0.6,
     flip_probability 0.5, half_body_probability 0.3; for MPII 0.25, 30, 0.6, 0.5 and 0.
@@ -79,18 +79,19 @@ def augment(
 
 def joints_in_crop(
     person: Person, skeleton: Skeleton, crop: Crop
-) -> tuple[NDArray[np.float64], FloatArray]:
+) -> tuple[NDArray[np.float64], FloatArray, FloatArray]:
     """The joints as the crop shows them.
 
     Returns:
-        keypoints (K, 2) in input pixels and visible (K,); in a mirrored crop left and right joints
-        have changed places, because a mirrored left hand is a right hand.
+        keypoints (K, 2) in input pixels, visible (K,) and weights (K,); in a mirrored crop left and
+        right joints are swapped, because a mirrored left hand is a right hand.
     """
     keypoints, visible = crop.to_input(person.keypoints), person.visible
+    weights = np.ones_like(visible) if person.weights is None else person.weights
     if crop.mirror:
         order = skeleton.flip_permutation
-        keypoints, visible = keypoints[order], visible[order]
-    return keypoints, visible
+        keypoints, visible, weights = keypoints[order], visible[order], weights[order]
+    return keypoints, visible, weights
 
 
 def jitter_colors(

@@ -1,4 +1,4 @@
-"""COCO keypoints, and own data sets in the same format."""
+"""COCO keypoints (Lin et al. 2014, "Microsoft COCO: Common Objects in Context"), and own data."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from pathlib import Path
 from bihrnet.data.annotation_files import find_file
 from bihrnet.data.coco_format import read_coco_file
 from bihrnet.data.people import PeopleDataset
+from bihrnet.data.registry import register
 from bihrnet.errors import BihrnetError
 from bihrnet.skeleton import COCO, Skeleton
 
 
+@register(
+    "coco",
+    splits=("val", "train"),
+    skeleton=COCO,
+    protocol="coco",
+    own_skeleton=True,
+    detections=True,
+)
 def load_coco(
     root: Path, split: str = "val", boxes: Path | None = None, skeleton: Skeleton = COCO
 ) -> PeopleDataset:
@@ -27,16 +36,20 @@ def load_coco(
     Raises:
         BihrnetError: something is missing or malformed.
     """
-    if root.is_file():
-        path, split = root, root.stem
-    else:
-        names = (f"person_keypoints_{split}2017.json", f"{split}.json")
-        folders = (root / "annotations", root)
-        path = find_file("COCO annotations", [base / name for name in names for base in folders])
+    path = find_annotations(root, split)
     file = read_coco_file(path, skeleton)
     for ours, theirs in zip(skeleton.keypoints, file.keypoint_names, strict=True):
         if ours != theirs:
             raise BihrnetError(
                 f"{path}: names a keypoint {theirs!r} where skeleton {skeleton.name!r} has {ours!r}"
             )
-    return file.dataset("coco", split, skeleton, boxes)
+    return file.dataset("coco", root.stem if root.is_file() else split, skeleton, boxes)
+
+
+def find_annotations(root: Path, split: str) -> Path:
+    """The annotation file of a split in a COCO root, or `root` itself where it is a file."""
+    if root.is_file():
+        return root
+    names = (f"person_keypoints_{split}2017.json", f"{split}.json")
+    folders = (root / "annotations", root)
+    return find_file("COCO annotations", [folder / name for name in names for folder in folders])

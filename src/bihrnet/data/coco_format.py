@@ -5,51 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from bihrnet.data.annotation_files import FileName, Id, Pixels, find_images, read_json
+from bihrnet.coco_schema import Annotation, AnnotationFile, SizedImage, keypoint_category
+from bihrnet.data.annotation_files import find_images
 from bihrnet.data.detections import read_detections
 from bihrnet.data.people import GROUND_TRUTH, FloatArray, PeopleDataset, Person
 from bihrnet.errors import BihrnetError
+from bihrnet.files import read_json
 from bihrnet.skeleton import Skeleton
 
-Side = Annotated[int, Field(strict=True, ge=1, le=10**6)]
-
-
-class _Image(BaseModel):
-    id: Id
-    file_name: FileName
-    width: Side
-    height: Side
-
-
-class _Annotation(BaseModel):
-    id: Id
-    image_id: Id
-    category_id: Id
-    bbox: tuple[Pixels, Pixels, Pixels, Pixels]
-    # Annotations of other categories, cars for instance, have no keypoints.
-    keypoints: list[Pixels] = []
-    area: Annotated[float, Field(strict=True, ge=0, le=1e12)] | None = None
-    iscrowd: bool = False
-
-
-class _Category(BaseModel):
-    id: Id
-    name: str
-    keypoints: list[str] = []
-
-
-class _Content(BaseModel):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
-
-
-_CONTENT = TypeAdapter(_Content)
+_CONTENT = TypeAdapter(AnnotationFile[SizedImage])
 
 
 @dataclass(frozen=True)
@@ -65,8 +33,8 @@ class CocoFile:
     path: Path
     keypoint_names: tuple[str, ...]
     category_id: int
-    _images: dict[int, _Image]
-    _annotations: list[_Annotation]
+    _images: dict[int, SizedImage]
+    _people: list[tuple[int, Annotation]]
 
     def dataset(
         self, name: str, split: str, skeleton: Skeleton, boxes: Path | None
@@ -74,8 +42,9 @@ class CocoFile:
         """The people of the annotations, or of a file of detections, with their images.
 
         Ground truth is cleaned as in HRNet's code: no crowds, nobody without area or without a
-        labeled joint; boxes are clipped to the image. A detected person has no labeled joint,
-        and boxes in images that the annotations do not list are left out.
+        labeled joint; boxes are clipped to the image. `keypoint_scores`, where the file has
+        them, become the weights of the joints. A detected person has no labeled joint, and boxes
+        in images that the annotations do not list are left out.
 
         Args:
             name: of the data set.
@@ -96,28 +65,29 @@ class CocoFile:
             annotations=self.path,
             category_id=self.category_id,
             boxes=used,
-            protocol="crowdpose" if name == "crowdpose" else "coco",
         )
 
     def _labeled_people(self) -> list[Person]:
-        entries = [(one, self._clean_box(one)) for one in self._annotations]
-        kept = [(one, box) for one, box in entries if box is not None]
+        entries = [(number, one, self._clean_box(one)) for number, one in self._people]
+        kept = [(number, one, box) for number, one, box in entries if box is not None]
         if not kept:
             raise BihrnetError(f"{self.path}: holds no person with a box and a labeled joint")
-        folder = self._find_images([one.image_id for one, _ in kept])
+        folder = self._find_images([one.image_id for _, one, _ in kept])
         people = []
-        for annotation, box in kept:
+        for instance_id, annotation, box in kept:
             image = self._images[annotation.image_id]
             keypoints, visible = split_keypoints(annotation.keypoints)
+            scores = annotation.keypoint_scores
             people.append(
                 Person.from_box(
                     box,
                     image=folder / image.file_name,
                     image_id=image.id,
-                    instance_id=annotation.id,
+                    instance_id=instance_id,
                     keypoints=keypoints,
                     visible=visible,
                     image_size=(image.height, image.width),
+                    weights=None if scores is None else np.array(scores, dtype=np.float32),
                 )
             )
         return people
@@ -125,27 +95,27 @@ class CocoFile:
     def _detected_people(self, boxes: Path) -> list[Person]:
         sizes = {image.id: (image.height, image.width) for image in self._images.values()}
         found = read_detections(boxes, sizes, self.category_id)
-        folder = self._find_images([one.image_id for _, one in found])
+        folder = self._find_images([image_id for _, image_id, _ in found])
         joints = len(self.keypoint_names)
         return [
             Person.from_box(
                 detection.bbox,
-                image=folder / self._images[detection.image_id].file_name,
-                image_id=detection.image_id,
+                image=folder / self._images[image_id].file_name,
+                image_id=image_id,
                 instance_id=index,
                 keypoints=np.zeros((joints, 2), dtype=np.float32),
                 visible=np.zeros(joints, dtype=np.float32),
                 score=detection.score,
-                image_size=sizes[detection.image_id],
+                image_size=sizes[image_id],
             )
-            for index, detection in found
+            for index, image_id, detection in found
         ]
 
     def _find_images(self, image_ids: list[int]) -> Path:
         names = (self._images[image_id].file_name for image_id in image_ids)
         return find_images(image_folders(self.path), names, self.path)
 
-    def _clean_box(self, annotation: _Annotation) -> tuple[float, float, float, float] | None:
+    def _clean_box(self, annotation: Annotation) -> tuple[float, float, float, float] | None:
         """HRNet's clipping; None for people it leaves out."""
         image = self._images[annotation.image_id]
         x, y, width, height = annotation.bbox
@@ -166,27 +136,28 @@ def read_coco_file(path: Path, skeleton: Skeleton) -> CocoFile:
             number of joints; the sentence names file and entry.
     """
     content = read_json(path, _CONTENT)
-    with_keypoints = [category for category in content.categories if category.keypoints]
-    if len(with_keypoints) != 1:
+    category = keypoint_category(path, content.categories)
+    if category is None:
         raise BihrnetError(
-            f"{path}: exactly one category must list keypoints, not {len(with_keypoints)} "
-            f"of {len(content.categories)}"
+            f"{path}: exactly one category must list keypoints, not 0 of {len(content.categories)}"
         )
-    (category,) = with_keypoints
     joints = len(skeleton)
     if len(category.keypoints) != joints:
         raise BihrnetError(
             f"{path}: category {category.name!r} has {len(category.keypoints)} keypoints, but "
             f"skeleton {skeleton.name!r} has {joints}"
         )
-    images: dict[int, _Image] = {}
+    images: dict[int, SizedImage] = {}
     for number, image in enumerate(content.images):
         if image.id in images:
             raise BihrnetError(f"{path}: images[{number}]: id {image.id} appears twice")
         images[image.id] = image
-    people, seen = [], set()
+    people: list[tuple[int, Annotation]] = []
+    seen = set()
     for number, annotation in enumerate(content.annotations):
-        problem = None
+        if annotation.id is None:
+            raise BihrnetError(f"{path}: annotations[{number}].id: Field required")
+        problem, scores = None, annotation.keypoint_scores
         if annotation.id in seen:
             problem = "appears twice"
         elif annotation.image_id not in images:
@@ -194,7 +165,9 @@ def read_coco_file(path: Path, skeleton: Skeleton) -> CocoFile:
         elif annotation.category_id == category.id and not annotation.iscrowd:
             if len(annotation.keypoints) != 3 * joints:
                 problem = f"has {len(annotation.keypoints)} keypoint values, not 3 x {joints}"
-            people.append(annotation)
+            elif scores is not None and len(scores) != joints:
+                problem = f"has {len(scores)} keypoint scores, not {joints}"
+            people.append((annotation.id, annotation))
         if problem:
             raise BihrnetError(f"{path}: annotations[{number}]: id {annotation.id} {problem}")
         seen.add(annotation.id)

@@ -1,4 +1,4 @@
-"""CrowdPose (Li et al. 2019): people in crowds, 14 joints."""
+"""CrowdPose (Li et al. 2019, "CrowdPose: Efficient Crowded Scenes Pose Estimation"): 14 joints."""
 
 from __future__ import annotations
 
@@ -7,11 +7,19 @@ from pathlib import Path
 from bihrnet.data.annotation_files import find_file
 from bihrnet.data.coco_format import read_coco_file
 from bihrnet.data.people import PeopleDataset
+from bihrnet.data.registry import register
 from bihrnet.skeleton import CROWDPOSE
 
 
+@register(
+    "crowdpose",
+    splits=("test", "train", "val", "trainval"),
+    skeleton=CROWDPOSE,
+    protocol="crowdpose",
+    detections=True,
+)
 def load_crowdpose(root: Path, split: str = "test", boxes: Path | None = None) -> PeopleDataset:
-    """Load CrowdPose. Its annotations have no segment areas: see `metrics.coco_files`.
+    """Load CrowdPose. Its annotations have no segment areas: see `evaluation.coco_files`.
 
     Args:
         root: the folder that holds `json/crowdpose_{split}.json` (`annotations/` will do as well)

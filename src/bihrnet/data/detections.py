@@ -4,40 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from bihrnet.data.annotation_files import Id, Pixels, read_json
+from bihrnet.coco_schema import Detection
 from bihrnet.errors import BihrnetError
-
-
-class Detection(BaseModel):
-    """One detected person.
-
-    Attributes:
-        image_id: as in the annotations.
-        category_id: as in the annotations; boxes of other categories are no people.
-        bbox: x, y, width, height in image pixels.
-        score: the detector's confidence.
-    """
-
-    image_id: Id
-    category_id: Id
-    bbox: tuple[Pixels, Pixels, Pixels, Pixels]
-    score: Annotated[float, Field(strict=True, ge=0, le=1e6)]
-
+from bihrnet.files import read_json
 
 _DETECTIONS: TypeAdapter[list[Detection]] = TypeAdapter(list[Detection])
 
 
 def read_detections(
     path: Path, images: Mapping[int, tuple[int, int]], category_id: int
-) -> list[tuple[int, Detection]]:
+) -> list[tuple[int, int, Detection]]:
     """Read the boxes of one category in the given images.
 
     Every box counts, however low its score (HRNet's IMAGE_THRE is 0), and none is clipped: a box
-    may reach over the border of its image. Boxes of other images and categories are left out.
+    may extend beyond its image. Boxes of other images and categories are left out.
 
     Args:
         path: the JSON file.
@@ -45,7 +28,7 @@ def read_detections(
         category_id: of the people.
 
     Returns:
-        (position in the file, detection) in the order of the file.
+        (position in the file, image id, detection) in the order of the file.
 
     Raises:
         BihrnetError: unreadable, malformed, a box that is empty or wholly outside its image, or no
@@ -54,19 +37,22 @@ def read_detections(
     kept = []
     detections = read_json(path, _DETECTIONS)
     for index, detection in enumerate(detections):
-        if detection.category_id != category_id or detection.image_id not in images:
+        image_id = detection.image_id
+        if isinstance(image_id, str):
+            raise BihrnetError(f"{path}: [{index}].image_id: {image_id!r} is not an integer")
+        if detection.category_id != category_id or image_id not in images:
             continue
         x, y, width, height = detection.bbox
-        image_height, image_width = images[detection.image_id]
+        image_height, image_width = images[image_id]
         problem = None
         if width <= 0 or height <= 0:
             problem = "is empty"
         elif x >= image_width or y >= image_height or x + width <= 0 or y + height <= 0:
-            problem = f"lies outside image {detection.image_id} ({image_width}x{image_height})"
+            problem = f"lies outside image {image_id} ({image_width}x{image_height})"
         if problem:
             box = ", ".join(f"{value:g}" for value in detection.bbox)
             raise BihrnetError(f"{path}: [{index}]: box [{box}] {problem}")
-        kept.append((index, detection))
+        kept.append((index, image_id, detection))
     if not kept:
         raise BihrnetError(f"{path}: has no box of category {category_id} in the annotated images")
     return kept

@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from bihrnet.data.annotation_files import (
-    FileName,
-    find_file,
-    find_images,
-    read_json,
-    read_matlab,
-)
+from bihrnet.coco_schema import FileName
+from bihrnet.data.annotation_files import find_file, find_images, read_matlab
 from bihrnet.data.people import PeopleDataset, Person
+from bihrnet.data.registry import register
 from bihrnet.errors import BihrnetError
+from bihrnet.files import read_json
 from bihrnet.images import read_image
 from bihrnet.skeleton import LSP
 
@@ -28,12 +25,13 @@ _LSPET_COUNT, _LSPET_TRAIN = 10_000, 9_000
 _SPLITS = TypeAdapter(dict[str, list[FileName]])
 
 
+@register("lsp", splits=("test", "train"), skeleton=LSP)
 def load_lsp(root: Path, split: str = "test") -> PeopleDataset:
     """Load LSP: the first 1000 images to train on, the last 1000 to test.
 
     The crop is the whole image: LSP's images are cut out around their one person, and the
-    protocol gives no box. All joints are labeled; the third row of the matrix tells which are
-    occluded, which neither training nor PCK asks for.
+    protocol gives no box. All joints are labeled; the third row of the matrix marks the
+    occluded ones, which neither training nor PCK uses.
 
     Args:
         root: the folder that holds `joints.mat` and `images/im0001.jpg` ... `im2000.jpg`.
@@ -50,7 +48,7 @@ def load_lsp(root: Path, split: str = "test") -> PeopleDataset:
     people = []
     for number, name in zip(numbers, names, strict=True):
         keypoints = joints[number, :, :2]
-        _require_places(keypoints, number, path)
+        _check_coordinates(keypoints, number, path)
         height, width = read_image(folder / name, upright=False).shape[:2]
         people.append(
             Person(
@@ -67,6 +65,7 @@ def load_lsp(root: Path, split: str = "test") -> PeopleDataset:
     return PeopleDataset("lsp", split, LSP, people)
 
 
+@register("lspet", splits=("val", "train"), skeleton=LSP)
 def load_lspet(root: Path, split: str = "val") -> PeopleDataset:
     """Load LSPET: 10,000 images, one labeled person each.
 
@@ -89,7 +88,7 @@ def load_lspet(root: Path, split: str = "val") -> PeopleDataset:
     for number in numbers:
         visible = joints[number, :, 2] > 0
         labeled = joints[number, visible, :2]
-        _require_places(labeled, number, path)
+        _check_coordinates(labeled, number, path)
         if len(labeled) < 2 or not np.ptp(labeled, axis=0).any():
             continue
         people.append(_lspet_person(root / "images", number, joints[number, :, :2], visible))
@@ -128,7 +127,7 @@ def _lspet_numbers(path: Path, split: str) -> list[int]:
     numbers = {_lspet_name(number): number for number in range(_LSPET_COUNT)}
     for position, name in enumerate(splits[split]):
         if name not in numbers:
-            raise BihrnetError(f"{path}: {split}[{position}]: {name!r} is no image of LSPET")
+            raise BihrnetError(f"{path}: {split}[{position}]: {name!r} is not an image of LSPET")
     return [numbers[name] for name in dict.fromkeys(splits[split])]
 
 
@@ -139,6 +138,6 @@ def _read_joints(path: Path, shape: tuple[int, int, int]) -> NDArray[np.float64]
     return joints.astype(np.float64)
 
 
-def _require_places(points: NDArray[np.float64], number: int, path: Path) -> None:
+def _check_coordinates(points: NDArray[np.float64], number: int, path: Path) -> None:
     if not (np.abs(points) <= 1e6).all():  # NaN is not, either
-        raise BihrnetError(f"{path}: image {number + 1} has a joint at no possible place")
+        raise BihrnetError(f"{path}: image {number + 1} has a joint at impossible coordinates")

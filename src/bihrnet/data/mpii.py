@@ -1,4 +1,7 @@
-"""MPII Human Pose (Andriluka et al. 2014): HRNet's JSON files or the official MATLAB file."""
+"""MPII Human Pose: HRNet's JSON files or the official MATLAB file.
+
+Andriluka et al. 2014, "2D Human Pose Estimation: New Benchmark and State of the Art Analysis".
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,12 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from bihrnet.data.annotation_files import (
-    FileName,
-    Pixels,
-    find_file,
-    find_images,
-    read_json,
-    read_matlab,
-)
+from bihrnet.coco_schema import FileName, Pixels
+from bihrnet.data.annotation_files import find_file, find_images, read_matlab
 from bihrnet.data.people import PeopleDataset, Person
+from bihrnet.data.registry import register
 from bihrnet.errors import BihrnetError
+from bihrnet.files import read_json
 from bihrnet.skeleton import MPII
 
 MAT_NAME = "mpii_human_pose_v1_u12_1.mat"
@@ -48,10 +47,11 @@ class _Entry(BaseModel):
 _ENTRIES = TypeAdapter(list[_Entry])
 
 
+@register("mpii", splits=("val", "train", "trainval"), skeleton=MPII, protocol="mpii")
 def load_mpii(root: Path, split: str = "val") -> PeopleDataset:
     """Load MPII.
 
-    HRNet's JSON is taken where there is one. The MATLAB file knows no validation people: from it
+    HRNet's JSON is read where there is one. The MATLAB file has no validation people: from it
     "train" and "trainval" are all labeled people of the training images, "train" without the
     images of `valid.json` where that is beside it. Joints count as labeled whether MPII calls
     them visible or not, as in HRNet's files.
@@ -87,7 +87,7 @@ def load_mpii(root: Path, split: str = "val") -> PeopleDataset:
         _person(entry, folder, image_ids[entry.image], index, head_size)
         for index, (entry, head_size) in enumerate(zip(entries, head_sizes, strict=True))
     ]
-    return PeopleDataset("mpii", split, MPII, people, protocol="mpii")
+    return PeopleDataset("mpii", split, MPII, people)
 
 
 def _person(

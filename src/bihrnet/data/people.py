@@ -1,4 +1,4 @@
-"""What every data set becomes: a sequence of people, each with an image, a place and its joints."""
+"""What every data set becomes: a sequence of people, each with an image, a box and joints."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class Person:
         head_size: MPII's reference length of PCKh, 0.6 times the diagonal of the head box; None
             where unknown.
         score: of the detector; 1 for ground truth.
-        image_size: (height, width) where the annotations tell it; points are of such an image.
+        image_size: (height, width) where the annotations state it; points are of such an image.
+        weights: (K,) 0..1, how much each label counts in training: the confidence of labels that a
+            model made. None is the same as all ones.
     """
 
     image: Path | NDArray[np.uint8]
@@ -57,6 +59,7 @@ class Person:
     head_size: float | None = None
     score: float = 1.0
     image_size: tuple[int, int] | None = None
+    weights: FloatArray | None = None
 
     def __post_init__(self) -> None:
         joints = len(self.visible)
@@ -64,6 +67,10 @@ class Person:
             raise BihrnetError(
                 f"person {self.instance_id}: keypoints {self.keypoints.shape} and visibility "
                 f"{self.visible.shape} are not (K, 2) and (K,)"
+            )
+        if self.weights is not None and self.weights.shape != (joints,):
+            raise BihrnetError(
+                f"person {self.instance_id}: weights {self.weights.shape} are not ({joints},)"
             )
 
     @classmethod
@@ -78,6 +85,7 @@ class Person:
         visible: FloatArray,
         score: float = 1.0,
         image_size: tuple[int, int] | None = None,
+        weights: FloatArray | None = None,
     ) -> Person:
         """A person whose crop is a box (x, y, width, height) with HRNet's padding of 1.25."""
         x, y, width, height = (float(value) for value in np.asarray(box, dtype=np.float64))
@@ -92,28 +100,29 @@ class Person:
             box=np.array([x, y, width, height], dtype=np.float32),
             score=score,
             image_size=image_size,
+            weights=weights,
         )
 
     def read_image(self) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB.
 
         Published data sets label pixels as they are stored, labeling tools in a browser as EXIF
-        turns them: the annotated size tells.
+        rotates them; the annotated size decides which of the two is returned.
 
         Raises:
-            BihrnetError: the file is missing or broken, or of another size than annotated.
+            BihrnetError: the file is missing or broken, or not of the annotated size.
         """
         if not isinstance(self.image, Path):
             return self.image
-        image, told = read_image(self.image, upright=False), self.image_size
-        if told is None or told == image.shape[:2]:
+        image, annotated = read_image(self.image, upright=False), self.image_size
+        if annotated is None or annotated == image.shape[:2]:
             return image
         upright = read_image(self.image)
-        if told != upright.shape[:2]:
+        if annotated != upright.shape[:2]:
             height, width = image.shape[:2]
             raise BihrnetError(
                 f"{self.image}: has {width}x{height} pixels, but the annotations say "
-                f"{told[1]}x{told[0]}"
+                f"{annotated[1]}x{annotated[0]}"
             )
         return upright
 
@@ -127,7 +136,7 @@ class PeopleDataset:
     """The people of one split of a data set.
 
     Attributes:
-        name: "coco", "mpii", "lsp", "lspet", "crowdpose" or "synthetic".
+        name: of the data set (see `registry`), or several joined by "+".
         split: as its layout names it, or the stem of an annotation file that was given directly.
         skeleton: order of everybody's joints.
         people: in the order of the annotations; may draw or read lazily.

@@ -20,7 +20,7 @@ class Sample(TypedDict):
     Keys:
         crop: (h, w, 3) uint8 RGB.
         target: (K, h / stride, w / stride) float32 heatmaps, 0..1.
-        weight: (K,) float32, 0 where a joint does not count.
+        weight: (K,) float32, 0..1: 0 where a joint does not count, else its label's weight.
         index: of the person in the data set.
     """
 
@@ -85,8 +85,10 @@ class TopDownDataset(Dataset[Sample]):
             if self.augmentation.color_jitter:
                 pixels = jitter_colors(pixels, self.augmentation.color_jitter, rng)
         height, width = self.input_size
-        target, weight = heatmap.encode(
-            *joints_in_crop(person, skeleton, crop),
+        keypoints, visible, weights = joints_in_crop(person, skeleton, crop)
+        target, encoded = heatmap.encode(
+            keypoints,
+            visible,
             size=(height // self.stride, width // self.stride),
             sigma=self.sigma,
             stride=self.stride,
@@ -94,6 +96,6 @@ class TopDownDataset(Dataset[Sample]):
         return {
             "crop": torch.from_numpy(pixels),
             "target": torch.from_numpy(target),
-            "weight": torch.from_numpy(weight),
+            "weight": torch.from_numpy(encoded * weights),
             "index": index,
         }

@@ -2,58 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
+from bihrnet.coco_schema import PERSON, Annotation, AnnotationFile, Detection, Image, Score
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.boxes import MAX_BOX_EXTENT, MIN_BOX_SCORE
 from bihrnet.estimate.video import Frame
+from bihrnet.files import check_json, read_json
 
 _log = logging.getLogger(__name__)
-
-#: COCO's category of people; boxes of other categories are no people.
-PERSON = 1
-
-_Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-_Quad = tuple[_Number, _Number, _Number, _Number]
-_MaybeScored = Annotated[list[_Number], Field(min_length=4, max_length=5)]
-
-
-class _Entry(BaseModel):
-    """A detection, or an annotation, in COCO's format."""
-
-    image_id: int | str
-    bbox: _Quad
-    score: _Number = 1.0
-    category_id: int = PERSON
-    iscrowd: int = 0
-
-
-class _Image(BaseModel):
-    id: int
-    file_name: str
-
-
-class _Annotations(BaseModel):
-    images: list[_Image]
-    annotations: list[_Entry]
-
 
 #: Boxes x, y, width, height and perhaps score, by file name or number of the image.
 _BoxesByImage = dict[str, list[list[float]]]
 
-#: pydantic's mistakes whose own words are of Python, not of JSON.
-_NO_OBJECT = ("dict_type", "model_type")
-
-_DETECTIONS = TypeAdapter(list[_Entry])
-_FILES = TypeAdapter(dict[str, list[_MaybeScored]])
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
+_DETECTIONS = TypeAdapter(list[Detection])
+_ANNOTATIONS = TypeAdapter(AnnotationFile[Image])
+_FILES = TypeAdapter(dict[str, list[Annotated[list[Score], Field(min_length=4, max_length=5)]]])
 
 
 class BoxesFile:
@@ -77,8 +50,8 @@ class BoxesFile:
         min_score: boxes that score less are left out; boxes without a score score 1.
 
     Raises:
-        BihrnetError: the file is missing, no JSON or of no known form, or a box in it is empty,
-            not finite or absurdly large; the sentence names the entry.
+        BihrnetError: the file is missing, not JSON or of an unknown form, or a box in it is
+            empty, not finite or absurdly large; the sentence names the entry.
     """
 
     def __init__(self, path: str | Path, min_score: float = MIN_BOX_SCORE) -> None:
@@ -126,27 +99,18 @@ class BoxesFile:
 
 
 def _read_boxes(path: str | Path) -> _BoxesByImage:
-    try:
-        data = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise BihrnetError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise BihrnetError(f"{path}: is no JSON: {error}") from error
-    try:
-        if isinstance(data, list):
-            return _group(_DETECTIONS.validate_python(data))
-        if isinstance(data, dict) and "annotations" in data:
-            file = _Annotations.model_validate(data)
-            return _by_every_name(_group(file.annotations), file.images)
-        return _FILES.validate_python(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ", ".join(map(str, first["loc"])) or "the file"
-        message = "Input should be an object" if first["type"] in _NO_OBJECT else first["msg"]
-        raise BihrnetError(f"{path}: {place}: {message}; see docs/predict.md") from error
+    content = read_json(path, _ANY)
+    if isinstance(content, list):
+        detections = check_json(path, content, _DETECTIONS)
+        return _group(detections)
+    if isinstance(content, dict) and "annotations" in content:
+        file = check_json(path, content, _ANNOTATIONS)
+        people = [annotation for annotation in file.annotations if not annotation.iscrowd]
+        return _by_every_name(_group(people), file.images)
+    return check_json(path, content, _FILES)
 
 
-def _by_every_name(boxes: _BoxesByImage, images: list[_Image]) -> _BoxesByImage:
+def _by_every_name(boxes: _BoxesByImage, images: list[Image]) -> _BoxesByImage:
     """Found by number, by file name as it stands there, and by that without its folder.
 
     A name comes before another image's number; of two images of one name in different folders,
@@ -154,16 +118,19 @@ def _by_every_name(boxes: _BoxesByImage, images: list[_Image]) -> _BoxesByImage:
     """
     named: _BoxesByImage = {}
     for image in images:
+        if image.file_name is None:
+            continue
         people = boxes.get(str(image.id), [])
         named[image.file_name] = people
         named.setdefault(Path(image.file_name).name, people)
     return boxes | named
 
 
-def _group(entries: list[_Entry]) -> _BoxesByImage:
-    """People's boxes by image; groups of people that were annotated as one are left out."""
+def _group(entries: Sequence[Detection | Annotation]) -> _BoxesByImage:
+    """People's boxes by image."""
     boxes: _BoxesByImage = {}
     for entry in entries:
-        if entry.category_id == PERSON and not entry.iscrowd:
-            boxes.setdefault(str(entry.image_id), []).append([*entry.bbox, entry.score])
+        if entry.category_id == PERSON:
+            score = entry.score if isinstance(entry, Detection) else 1.0
+            boxes.setdefault(str(entry.image_id), []).append([*entry.bbox, score])
     return boxes

@@ -5,57 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import TypeAdapter
 
-from bihrnet.data.annotation_files import Id, Pixels, read_json
+from bihrnet.coco_schema import (
+    PERSON,
+    AnnotationFile,
+    Image,
+    KeypointResult,
+    keypoint_category,
+)
 from bihrnet.errors import BihrnetError
+from bihrnet.files import read_json
 
-Area = Annotated[float, Field(strict=True, ge=0, le=1e12)]
-Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-
-
-#: COCO's category of people, where a file does not say which one has keypoints.
-PERSON = 1
-
-
-class _Image(BaseModel):
-    id: Id
-    crowd_index: Annotated[float | None, Field(alias="crowdIndex", ge=0, le=1)] = None
-
-
-class _Category(BaseModel):
-    id: Id
-    keypoints: list[str] = []
-
-
-class _Annotation(BaseModel):
-    image_id: Id
-    category_id: Id = PERSON
-    bbox: tuple[Pixels, Pixels, Pixels, Pixels]
-    # Annotations of other categories, cars for instance, have no keypoints.
-    keypoints: list[Pixels] = []
-    num_keypoints: int | None = None
-    area: Area | None = None
-    iscrowd: bool = False
-
-
-class _Content(BaseModel):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category] = []
-
-
-class _Result(BaseModel):
-    image_id: Id
-    category_id: Id | None = None
-    keypoints: list[Pixels]
-    score: Score
-
-
-_CONTENT = TypeAdapter(_Content)
-_RESULTS = TypeAdapter(list[_Result])
+_CONTENT = TypeAdapter(AnnotationFile[Image])
+_RESULTS = TypeAdapter(list[KeypointResult])
 
 #: One pose in the COCO results format.
 Result = Mapping[str, Any]
@@ -96,7 +61,8 @@ def read_ground_truth(path: Path, joints: int, protocol: EvaluationProtocol) -> 
             entry.
     """
     content = read_json(path, _CONTENT)
-    category_id = _judged_category(content.categories, path)
+    category = keypoint_category(path, content.categories)
+    category_id = PERSON if category is None else category.id
     crowd = protocol == "crowdpose"
     images = {image.id: image.crowd_index if crowd else None for image in content.images}
     people: list[dict[str, Any]] = []
@@ -131,16 +97,6 @@ def read_ground_truth(path: Path, joints: int, protocol: EvaluationProtocol) -> 
             }
         )
     return GroundTruth(images, people, category_id)
-
-
-def _judged_category(categories: list[_Category], path: Path) -> int:
-    described = [category.id for category in categories if category.keypoints]
-    if len(described) > 1:
-        raise BihrnetError(
-            f"{path}: exactly one category must list keypoints, not {len(described)} "
-            f"of {len(categories)}"
-        )
-    return described[0] if described else PERSON
 
 
 def read_results(path: Path, joints: int, truth: GroundTruth) -> list[dict[str, Any]]:

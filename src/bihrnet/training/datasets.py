@@ -9,33 +9,36 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
-from bihrnet.data import load_dataset
+from bihrnet.data import find_dataset, load_dataset
 from bihrnet.data.people import PeopleDataset, Person
 from bihrnet.data.top_down import TopDownDataset
 from bihrnet.errors import BihrnetError
 from bihrnet.training.recipe import DataSection
 
-_DRAWN = "synthetic"
-
 
 def load_training_data(section: DataSection, root: Path | None, seed: int) -> TopDownDataset:
-    """Augmented samples of all datasets in `train`, one after the other.
+    """Augmented samples of all data sets in `train`, one after the other.
+
+    An entry is the name of a data set, or NAME/FOLDER: a data set that is read from that folder of
+    `root`, so that several of one format can be trained on together ("coco/people", "coco/lspet").
 
     Args:
         section: of the recipe.
-        root: folder of the dataset; where the recipe names several on disk, the folder that holds
-            one folder for each, named as the dataset. Not needed for `synthetic`, which is drawn
-            with the joints of the others, or those of the section.
+        root: folder of the data set; where the recipe names several on disk, the folder that holds
+            one folder for each, named as the data set unless the entry says otherwise. Not needed
+            for data sets that are drawn: with the joints of the others, or those of the section.
         seed: of the augmentation.
 
     Raises:
         BihrnetError: no folder given, data that cannot be read, or unlike skeletons.
     """
-    on_disk = [_load(section, name, root, "train") for name in section.train if name != _DRAWN]
-    parts = list(on_disk)
-    if _DRAWN in section.train:
-        skeleton = on_disk[0].skeleton if on_disk else section.skeleton
-        parts.append(load_dataset(_DRAWN, split="train", skeleton=skeleton))
+    parts = [_load(section, name, root, "train") for name in section.train if _on_disk(name)]
+    skeleton = parts[0].skeleton if parts else section.skeleton
+    parts += [
+        load_dataset(name, split="train", skeleton=skeleton)
+        for name in section.train
+        if not _on_disk(name)
+    ]
     first = parts[0]
     for part in parts[1:]:
         if part.skeleton != first.skeleton:
@@ -51,21 +54,27 @@ def load_training_data(section: DataSection, root: Path | None, seed: int) -> To
 
 def load_validation_data(section: DataSection, root: Path | None) -> TopDownDataset:
     """Samples of `val`, each person's own crop."""
-    if section.val == _DRAWN:
-        drawn = load_dataset(_DRAWN, skeleton=section.skeleton)
-        # Every evaluation looks at each person three times; they are small enough to keep.
-        dataset = replace(drawn, people=list(drawn.people))
-    else:
+    if _on_disk(section.val):
         dataset = _load(section, section.val, root, None)
+    else:
+        drawn = load_dataset(section.val, skeleton=section.skeleton)
+        # Every evaluation reads each person three times; they are small enough to keep.
+        dataset = replace(drawn, people=list(drawn.people))
     return TopDownDataset(dataset, section.input_size, section.sigma)
 
 
-def _load(section: DataSection, name: str, root: Path | None, split: str | None) -> PeopleDataset:
+def _on_disk(entry: str) -> bool:
+    return find_dataset(entry.partition("/")[0]).on_disk
+
+
+def _load(section: DataSection, entry: str, root: Path | None, split: str | None) -> PeopleDataset:
     if root is None:
-        raise BihrnetError(f"the recipe needs {name}: give its folder with --data")
-    several = len({*section.train, section.val} - {_DRAWN}) > 1
-    folder = root / name if several else root
-    return load_dataset(name, folder, split=split, skeleton=section.skeleton)
+        raise BihrnetError(f"the recipe needs {entry}: give its folder with --data")
+    name, _, folder = entry.partition("/")
+    if not folder and sum(map(_on_disk, {*section.train, section.val})) > 1:
+        folder = name
+    dataset = load_dataset(name, root / folder, split=split, skeleton=section.skeleton)
+    return replace(dataset, name=entry) if folder not in ("", name) else dataset
 
 
 class _Chain(Sequence[Person]):

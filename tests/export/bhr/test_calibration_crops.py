@@ -59,7 +59,7 @@ def test_it_is_told_what_the_crops_show(tmp_path, skeleton):
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"images": ["other.png"]}, r"none of its 1 images is there"),
+        ({"images": ["other.png"]}, r"none of its 1 images was found"),
         ({}, "has 2 keypoints, but .* has 14; .* has 2 keypoints, but .* has 17"),
     ],
 )
@@ -73,7 +73,7 @@ def test_a_broken_data_set_is_not_taken_for_whole_images(tmp_path, data, sentenc
 def test_lsp_and_lspet_are_told_apart_by_their_joints(tmp_path):
     """Their files have the same names; the images that are missing are those of LSP."""
     scipy.io.savemat(tmp_path / "joints.mat", {"joints": np.ones((3, 14, 2000))})
-    with pytest.raises(BihrnetError, match=r"none of its 1000 images is there: .*im0001\.jpg"):
+    with pytest.raises(BihrnetError, match=r"none of its 1000 images was found: .*im0001\.jpg"):
         calibration_crops(tmp_path, (64, 32), LSP)
 
 

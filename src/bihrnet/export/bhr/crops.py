@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bihrnet.crop import Crop
-from bihrnet.data import PeopleDataset, load_dataset
+from bihrnet.data import PeopleDataset, datasets
 from bihrnet.data.annotation_files import NotFoundError
 from bihrnet.errors import BihrnetError
 from bihrnet.images import IMAGE_SUFFIXES, read_image
-from bihrnet.skeleton import COCO, Skeleton
+from bihrnet.skeleton import Skeleton
 
 #: Enough for ranges; what they cost in accuracy stands in docs/engine-format.md.
 COUNT = 128
-
-#: Data sets with joints of their own that are told by their layout; those of one group share it.
-_DATASETS = (("crowdpose",), ("mpii",), ("lspet", "lsp"))
 
 
 def calibration_crops(
@@ -62,35 +59,27 @@ def calibration_crops(
 
 
 def _find_dataset(folder: Path, skeleton: Skeleton) -> PeopleDataset | None:
-    """Training people, not those of an evaluation; None where the layout is of no data set."""
-    groups: list[list[tuple[str, Skeleton | None]]] = [
-        [("coco", joints) for joints in dict.fromkeys((skeleton, COCO))],
-    ]
-    groups += [[(name, None) for name in group] for group in _DATASETS]
-    for readers in groups:
-        dataset = _read(folder, readers)
-        if dataset is not None:
-            return dataset
-    return None
+    """Training people, not those of an evaluation, of the first data set whose layout fits.
 
-
-def _read(folder: Path, readers: Sequence[tuple[str, Skeleton | None]]) -> PeopleDataset | None:
-    """As the first that fits of data sets whose files have the same names; None without the files.
+    None where the folder holds the annotation file of no data set.
 
     Raises:
-        BihrnetError: none fits; the sentence says why not, each in turn.
+        BihrnetError: annotation files are there, but none can be loaded; every reason is given.
     """
     reasons: list[str] = []
-    for name, joints in readers:
-        try:
-            return load_dataset(name, folder, "train", skeleton=joints)
-        except NotFoundError:
-            return None
-        except BihrnetError as error:
-            reason = str(error)
-        if reason not in reasons:
-            reasons.append(reason)
-    raise BihrnetError("; ".join(reasons))
+    for entry in datasets().values():
+        if not entry.on_disk:
+            continue
+        for joints in dict.fromkeys((skeleton, entry.skeleton)) if entry.own_skeleton else (None,):
+            try:
+                return entry.load(folder, "train", skeleton=joints)
+            except NotFoundError:  # noqa: PERF203
+                break
+            except BihrnetError as error:
+                reasons.append(str(error))
+    if reasons:
+        raise BihrnetError("; ".join(dict.fromkeys(reasons)))
+    return None
 
 
 def _whole_images(folder: Path, size: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
