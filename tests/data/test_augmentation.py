@@ -58,7 +58,8 @@ def test_content_lands_where_the_joints_land(seed):
     channel = LSP.flip_permutation[joint] if crop.mirror else joint  # a left hand becomes a right
     expected = keypoints[channel]
     assert visible[channel] == 1
-    if (expected < 25).any() or (expected > np.array(SIZE[::-1]) - 26).any():
+    reach = 3 * 4.0 * SIZE[1] / crop.size[0]  # of the disc: three deviations, in crop pixels
+    if (expected < reach).any() or (expected > np.array(SIZE[::-1]) - 1 - reach).any():
         return  # the border cuts the disc
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     found = np.array([(pixels * columns).sum(), (pixels * rows).sum()]) / pixels.sum()
@@ -83,8 +84,10 @@ def test_mirrored_joints_swap_sides():
     who = person()
     who.visible[LSP.index("left_wrist")] = 0
     crop = replace(who.crop(SIZE), mirror=True)
-    keypoints, visible, _ = joints_in_crop(who, LSP, crop)
+    who = replace(who, weights=np.linspace(0, 1, len(LSP), dtype=np.float32))
+    keypoints, visible, weights = joints_in_crop(who, LSP, crop)
     assert np.flatnonzero(visible == 0).tolist() == [LSP.index("right_wrist")]
+    assert weights[LSP.index("left_knee")] == who.weights[LSP.index("right_knee")]
     straight = who.crop(SIZE).to_input(who.keypoints[LSP.index("right_knee")])
     left = keypoints[LSP.index("left_knee")]
     np.testing.assert_allclose(left, (SIZE[1] - straight[0], straight[1]))

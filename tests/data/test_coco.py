@@ -34,6 +34,15 @@ def test_people_are_cleaned_as_in_hrnet(tmp_path):
     assert dataset.annotations == tmp_path / "annotations" / "person_keypoints_val2017.json"
 
 
+def test_confidence_of_labels_becomes_their_weight(tmp_path):
+    content = coco_content()
+    scores = [round(0.05 * joint, 2) for joint in range(17)]
+    content["annotations"][0]["keypoint_scores"] = scores
+    scored, other = load_dataset("coco", write_coco(tmp_path, content)).people
+    np.testing.assert_allclose(scored.weights, scores)
+    assert other.weights is None
+
+
 def test_crop_takes_hrnets_aspect_and_padding(tmp_path):
     crop = load_dataset("coco", write_coco(tmp_path)).people[1].crop((256, 192))
     # 49 x 74 grows to 55.5 x 74 (3:4), then 1.25 times.
@@ -124,6 +133,15 @@ def test_detections_replace_ground_truth(tmp_path):
         (lambda c: c["annotations"][0]["bbox"].pop(), r"annotations\[0\].bbox\[3\]: "),
         (lambda c: c["annotations"][0].update(bbox="all"), r"annotations\[0\].bbox: "),
         (lambda c: c["annotations"][0].update(area=-1), r"annotations\[0\].area: "),
+        (lambda c: c["annotations"][0].pop("id"), r"annotations\[0\].id: Field required"),
+        (
+            lambda c: c["annotations"][0].update(keypoint_scores=[1.0]),
+            r"annotations\[0\]: id 1 has 1 keypoint scores, not 17",
+        ),
+        (
+            lambda c: c["annotations"][0].update(keypoint_scores=[1.5] * 17),
+            r"annotations\[0\].keypoint_scores\[0\]: ",
+        ),
         (lambda c: c.pop("images"), "images: Field required"),
         (lambda c: c["annotations"].clear(), "holds no person with a box and a labeled joint"),
         (
@@ -168,3 +186,17 @@ def test_sample_photographs(shared_data):
     assert len(mini) == 86
     for person in mini.people:
         assert person.read_image().shape[:2] == person.image_size
+
+
+def test_people_of_two_roots(shared_data):
+    """A teacher's labels: people with a box only are left out, the others carry confidences."""
+    roots = [shared_data / folder for folder in ("people", "lspet")]
+    if not all((root / "annotations").is_dir() for root in roots):
+        pytest.skip("needs shared/data/people and lspet with COCO annotations")
+    people, lspet = (load_dataset("coco", root, "train") for root in roots)
+    assert (len(people), len(lspet)) == (16393, 7535)
+    assert people.skeleton == lspet.skeleton == COCO
+    weights = np.stack([person.weights for person in people.people])
+    visible = np.stack([person.visible for person in people.people])
+    assert visible.any(axis=1).all()
+    assert 0.3 <= weights[visible > 0].min() < weights[visible > 0].max() <= 1

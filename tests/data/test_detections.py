@@ -34,7 +34,8 @@ def test_boxes_may_reach_over_the_border(tmp_path):
         ({"bbox": [0, 0, 10]}, r"\[1\].bbox\[3\]: "),
         ({"score": float("inf")}, r"\[1\].score: "),
         ({"score": None}, r"\[1\].score: "),
-        ({"image_id": "one"}, r"\[1\].image_id: "),
+        ({"image_id": "one"}, r"\[1\].image_id: 'one' is not an integer"),
+        ({"image_id": -1}, r"\[1\].image_id"),
     ],
 )
 def test_broken_boxes_name_file_and_entry(tmp_path, change, sentence):

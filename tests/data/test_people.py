@@ -54,6 +54,17 @@ def test_the_annotated_size_tells_how_an_image_was_labeled(tmp_path, annotated):
         replace(person, image_size=(10, 40)).read_image()
 
 
+def test_weights_must_be_one_for_each_joint():
+    with pytest.raises(BihrnetError, match=r"person 2: weights \(2,\) are not \(3,\)"):
+        Person.from_box(
+            [10, 20, 40, 30],
+            keypoints=np.zeros((3, 2), np.float32),
+            visible=np.zeros(3, np.float32),
+            weights=np.ones(2, np.float32),
+            **PLACE,
+        )
+
+
 def test_joints_and_flags_must_agree():
     with pytest.raises(BihrnetError, match="person 2: keypoints"):
         Person.from_box(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,13 @@ def test_sample(people):
     assert scores[0].tolist() == sample["weight"].tolist()
     error = np.abs(crop.to_image(peaks[0] * 4) - person.keypoints)[person.visible > 0]
     assert error.max() <= 4 * crop.size[0] / SIZE[1]
+
+
+def test_labels_count_by_their_weight(people):
+    weights = np.linspace(0.1, 1, 14, dtype=np.float32)
+    weighted = replace(people, people=[replace(people.people[1], weights=weights)])
+    expected = np.where(np.arange(14) == 1, 0, weights)
+    np.testing.assert_array_equal(TopDownDataset(weighted, SIZE, sigma=2)[0]["weight"], expected)
 
 
 def test_samples_depend_on_seed_epoch_and_index_alone(people):

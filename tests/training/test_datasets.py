@@ -72,6 +72,25 @@ def test_several_datasets_lie_side_by_side(asked):
     assert asked == [("lsp", Path("data/lsp")), ("lspet", Path("data/lspet"))]
 
 
+def test_data_of_one_format_lies_in_the_folders_that_are_named(asked):
+    both = section(["coco/people", "coco/lspet"], "coco/people")
+    data = load_training_data(both, Path("data"), seed=0).dataset
+    val = load_validation_data(both, Path("data")).dataset
+    assert asked == [
+        ("coco", Path("data/people")), ("coco", Path("data/lspet")), ("coco", Path("data/people"))
+    ]  # fmt: skip
+    assert (data.name, val.name) == ("coco/people+coco/lspet", "coco/people")
+    assert (data.skeleton, len(data)) == (COCO, 10)
+
+
+def test_a_named_folder_holds_for_a_single_data_set_too(asked):
+    load_training_data(section(["coco/people"], "coco/people"), Path("data"), seed=0)
+    load_training_data(section(["coco/people", "lspet"], "coco/people", LSP), Path("d"), seed=0)
+    assert asked == [
+        ("coco", Path("data/people")), ("coco", Path("d/people")), ("lspet", Path("d/lspet"))
+    ]  # fmt: skip
+
+
 def test_datasets_follow_one_another(asked):
     together = load_training_data(section(["lsp", "lspet"]), Path("data"), seed=0).dataset
     assert len(together) == 10
