@@ -68,8 +68,8 @@ class CocoFile:
         )
 
     def _labeled_people(self) -> list[Person]:
-        entries = [(number, one, self._clean_box(one)) for number, one in self._people]
-        kept = [(number, one, box) for number, one, box in entries if box is not None]
+        boxed = [(key, one, self._clean_box(one)) for key, one in self._people]
+        kept = [(key, one, box) for key, one, box in boxed if box is not None]
         if not kept:
             raise BihrnetError(f"{self.path}: holds no person with a box and a labeled joint")
         folder = self._find_images([one.image_id for _, one, _ in kept])
