@@ -348,10 +348,12 @@ def test_a_video_is_not_an_image(tmp_path: Path) -> None:
         read_image(tmp_path / "x.jpg")
 
 
-def test_a_bitmap_s_unused_fourth_byte_hides_nothing(tmp_path: Path) -> None:
-    """32 bits with color masks and no alpha, as clipboards store pictures."""
-    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF)
-    header = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
+@pytest.mark.parametrize("alpha", [b"", b"\0\0\0\xff"])
+def test_a_bitmap_s_unused_fourth_byte_hides_nothing(tmp_path: Path, alpha: bytes) -> None:
+    """32 bits with masks for the colors and perhaps for alpha, as clipboards store pictures."""
+    masks = struct.pack("<III", 0xFF0000, 0xFF00, 0xFF) + alpha
+    length = 56 if alpha else 40
+    header = struct.pack("<IiiHHIIiiII", length, 2, 1, 1, 32, 3, 8, 0, 0, 0, 0) + masks
     pixels = bytes([10, 20, 30, 0] * 2)
     start = 14 + len(header)
     file = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + pixels
