@@ -123,7 +123,7 @@ def test_video_frames(tmp_path: Path) -> None:
         ('{"a.jpg": [[1, 2, -3, 4, 0.1]]}', r"a\.jpg, box 0: .* is empty"),
         ('{"a.jpg": [[2e6, 0, 10, 10]]}', r"a\.jpg, box 0: .* is too large to be in pixels"),
         ('{"a.jpg": [1, 2, 3, 4]}', r"a\.jpg\[0\]"),
-        ('[{"bbox": [1, 2, 3, 4]}]', r"\[0\].image_id required"),
+        ('[{"bbox": [1, 2, 3, 4]}]', r"\[0\].image_id: Field required"),
         ('[{"image_id": 1, "bbox": [1, 2, 3, null]}]', r"\[0\].bbox\[3\]"),
         ('{"annotations": [], "images": 3}', "images"),
     ],
