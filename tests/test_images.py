@@ -261,6 +261,13 @@ def test_modes_become_rgb(tmp_path: Path, mode: str, suffix: str) -> None:
     assert np.abs(found - shades[..., None]).max() <= 3
 
 
+def test_large_images_are_converted_in_bands(tmp_path: Path) -> None:
+    large = np.random.default_rng(0).integers(0, 256, (1100, 1000), dtype=np.uint8)
+    for mode in ("RGB", "LA"):
+        Image.fromarray(large).convert(mode).save(tmp_path / "x.png", compress_level=1)
+        np.testing.assert_array_equal(read_image(tmp_path / "x.png"), np.dstack([large] * 3))
+
+
 def test_32_bit_pixels_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "x.tiff")
     with pytest.raises(BihrnetError, match="unsupported kind"):
@@ -398,8 +405,8 @@ def test_arrays() -> None:
         as_rgb(np.dstack([image, np.full((60, 90), 255)]).astype(np.uint8)), image
     )
     assert as_rgb(image[:, ::-1]).flags.c_contiguous
-    tall = np.repeat(np.arange(600, dtype=np.uint16)[:, None] * 100, 3, axis=1)  # several bands
-    np.testing.assert_array_equal(as_rgb(tall)[:, :, 1], np.round(tall / 257))
+    large = np.arange(1100 * 1000, dtype=np.uint32).reshape(1100, 1000).astype(np.uint16)
+    np.testing.assert_array_equal(as_rgb(large)[:, :, 1], np.round(large / 257))  # several bands
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-#: Rows that are converted at once, so that conversions of large images need little memory.
-_BAND = 256
+#: Pixels that are converted at once, so that conversions of large images need little memory.
+_BAND = 2**20
 
 
 def read_image(path: str | Path, *, upright: bool = True) -> NDArray[np.uint8]:
@@ -154,9 +154,14 @@ def as_rgb(array: Any) -> NDArray[np.uint8]:
     if image.dtype == np.uint8 and image.shape[2] == 3:
         return np.ascontiguousarray(image)
     rgb = np.empty((*image.shape[:2], 3), dtype=np.uint8)
-    for top in range(0, len(image), _BAND):
-        rgb[top : top + _BAND] = _rows_to_rgb(image[top : top + _BAND])
+    rows = _rows_at_once(image.shape[1])
+    for top in range(0, len(image), rows):
+        rgb[top : top + rows] = _rows_to_rgb(image[top : top + rows])
     return rgb
+
+
+def _rows_at_once(width: int) -> int:
+    return max(1, _BAND // width)
 
 
 def _rows_to_rgb(rows: NDArray[Any]) -> NDArray[Any]:
@@ -233,6 +238,8 @@ def _heic_opener(path: str | Path) -> Callable[[BytesIO], Image.Image]:
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
+    if "exif" not in image.info:
+        return image
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # broken EXIF data is no reason to refuse the pixels
@@ -251,10 +258,12 @@ def _to_array(image: Image.Image) -> NDArray[np.uint8]:
         mode = "RGBA" if transparent else "RGB"
     width, height = image.size
     rgb = np.empty((height, width, 3), dtype=np.uint8)
-    for top in range(0, height, _BAND):
-        band = image.crop((0, top, width, min(top + _BAND, height)))
+    rows = _rows_at_once(width)
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        band = image if rows >= height else image.crop(box)
         pixels = np.asarray(band if mode == image.mode else band.convert(mode))
         if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:
             pixels = pixels.astype(np.uint16)  # in the processor's byte order
-        rgb[top : top + _BAND] = as_rgb(pixels)
+        rgb[top : top + rows] = as_rgb(pixels)
     return rgb

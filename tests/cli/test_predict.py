@@ -243,7 +243,7 @@ def test_an_image_without_a_known_suffix(bihrnet) -> None:
     ("arguments", "sentence"),
     [
         (["missing.jpg"], "missing.jpg: there is no such file or folder"),
-        (["p/text.jpg"], "p/text.jpg: is no JPEG, PNG, WebP, BMP or TIFF image"),
+        (["p/text.jpg"], "p/text.jpg: is not a JPEG, PNG, WebP, BMP, TIFF, AVIF or HEIC image"),
         (["p/text.jpg", "p/empty.jpg"], "no input can be used"),
         (["p/empty.mp4"], "p/empty.mp4: cannot be opened: it is damaged, empty or no video"),
         (["p/a.png", "--out", "p"], "p/a.png: the picture would overwrite an input"),
