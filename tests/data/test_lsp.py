@@ -92,7 +92,7 @@ def test_impossible_joint_names_the_image(lspet, value):
     joints = scipy.io.loadmat(lspet / "joints.mat")["joints"]
     joints[3, 0, 1] = value
     scipy.io.savemat(lspet / "joints.mat", {"joints": joints})
-    with pytest.raises(BihrnetError, match=r"joints\.mat: image 2 has a joint at impossible coordinates"):
+    with pytest.raises(BihrnetError, match=r"joints\.mat: image 2 has a joint at impossible"):
         load_dataset("lspet", lspet, "train")
 
 
