@@ -2,8 +2,9 @@
 
     python benchmarks/pck_curves.py OUT.png --data DIR MODEL [MODEL ...]
 
-MODEL is what `bihrnet evaluate` takes: a bundled name, a `.bhr` file or a checkpoint. Evaluated on
-the val split of LSPET with flip test; the reference length is head top to neck.
+MODEL is a bundled name, a `.bhr` file or a checkpoint. It is evaluated on the val split of LSPET
+with the flip test and the decoding that its file states; the reference length of PCKh is the
+distance from head top to neck.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from line_chart import draw_lines
 
 from bihrnet.data import load_dataset
 from bihrnet.data.people import PeopleDataset
-from bihrnet.evaluation.evaluate import predict_dataset
-from bihrnet.evaluation.pck import SEGMENT_METRICS, pck, segment_lengths
+from bihrnet.evaluation.pck import SEGMENT_METRICS, labels, pck, segment_lengths
+from bihrnet.evaluation.predict import predict_dataset
 from bihrnet.zoo import load
 
 THRESHOLDS = np.arange(1, 21) / 20
@@ -25,17 +26,11 @@ THRESHOLDS = np.arange(1, 21) / 20
 
 def curve(model_name: str, dataset: PeopleDataset) -> list[float]:
     """PCKh in percent at each of `THRESHOLDS`."""
-    model = load(model_name)
-    spec = model.spec
-    predictions = predict_dataset(
-        model, dataset.people, flip_test=spec.flip_test, decoding=spec.decoding
-    )
-    truth = np.stack([person.keypoints for person in dataset.people])
-    visible = np.stack([person.visible for person in dataset.people])
+    points = predict_dataset(load(model_name), dataset.people)[:, :, :2]
+    truth, visible = labels(dataset)
     first, second, _ = SEGMENT_METRICS["PCKh@0.5"]
     skeleton = dataset.skeleton
     lengths = segment_lengths(truth, visible, skeleton.index(first), skeleton.index(second))
-    points = predictions[:, :, :2]
     return [pck(points, truth, visible, lengths, share).total() for share in THRESHOLDS]
 
 

@@ -25,8 +25,7 @@ from bihrnet.data.synthetic.paint import add_grain, lay_over
 from bihrnet.data.synthetic.poses import draw_pose
 from bihrnet.data.synthetic.surface import dress
 from bihrnet.estimate.smoothing import Smoother
-from bihrnet.estimate.video import Frame
-from bihrnet.pose import Pose
+from bihrnet.pose import Frame, Pose
 from bihrnet.skeleton import Skeleton
 
 FPS = 25

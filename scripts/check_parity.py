@@ -23,10 +23,9 @@ from bihrnet.crop import Crop
 from bihrnet.data import load_dataset
 from bihrnet.data.people import PeopleDataset
 from bihrnet.engine.engine_model import EngineModel
-from bihrnet.evaluation.evaluate import score_predictions
+from bihrnet.evaluation.protocols import score_predictions
 from bihrnet.export.bhr.export import to_bhr
-from bihrnet.heatmap import decode_in_images
-from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD, ModelSpec, decode_crops
 from bihrnet.nn.checkpoint import read_checkpoint
 from bihrnet.nn.pretrained import ChannelOrder, load_hrnet_weights
 from bihrnet.nn.torch_model import TorchModel
@@ -92,7 +91,7 @@ def row(network: torch.nn.Module, spec: ModelSpec, dataset: PeopleDataset) -> st
         crops += cut
         parts.append((single(pixels), double(pixels), engine(pixels)))
     maps = [np.concatenate(one) for one in zip(*parts, strict=True)]
-    places = [decode_in_images(one, crops, spec.decoding, sigma=spec.sigma) for one in maps]
+    places = [decode_crops(spec, crops, one) for one in maps]
     cells = [agreement(maps[0], maps[i], places[0], places[i]) for i in (1, 2)]
     scores = [score_predictions(dataset, places[i]).metrics for i in (0, 2)]
     cells += [f"{score[metric]:.2f}" for metric in ("PCKh@0.5", "PCK@0.2") for score in scores]

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from bihrnet.data import load_dataset
 from bihrnet.data.top_down import TopDownDataset
-from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn.checkpoint import read_checkpoint
 from bihrnet.nn.layers.binarize import Sign
+from bihrnet.nn.normalization import NormalizePixels
 
 PEOPLE = 16
 Measures = dict[str, list[tuple[float, float, float]]]
@@ -65,9 +65,8 @@ def main() -> None:
         samples = TopDownDataset(people, checkpoint.input_size, sigma=1.0)
         chosen = range(0, len(people), len(people) // PEOPLE)
         crops = torch.from_numpy(np.stack([samples[index]["crop"] for index in chosen]))
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
         with torch.no_grad():
-            network(((crops.float() / 255 - mean) / std).permute(0, 3, 1, 2))
+            network(NormalizePixels()(crops))
         print(f"{path.parent.name}\n| part | signs | inside | deviation | constancy |")
         print("|---|---|---|---|---|")
         for part, values in measures.items():

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bihrnet.heatmap import decode, encode, flip_merge
+from bihrnet.heatmap import Decoding, decode, encode, flip_merge
 from bihrnet.skeleton import COCO
 
 SIZE = (64, 48)
@@ -217,3 +218,9 @@ def test_the_shift_undoes_three_quarters_of_a_pixel(x: float, y: float) -> None:
     merged = flip_merge(np.zeros_like(mirrored), mirrored, np.array([0]))
     points, _ = decode(merged, "dark")
     np.testing.assert_allclose(points[0, 0], (x + 0.25, y), atol=0.02)
+
+
+def test_every_decoding_has_its_refinement() -> None:
+    for method in get_args(Decoding):
+        points, _ = decode(gaussians(KEYPOINTS / 4), method)
+        np.testing.assert_allclose(points[0], KEYPOINTS / 4, atol=0.25 + 1e-5)

@@ -111,7 +111,7 @@ def test_bundled_weights_open_by_name_and_by_default(weights: Path, engine_file:
 
 def test_without_bundled_weights(weights: Path) -> None:
     assert bihrnet.list_models() == []
-    with pytest.raises(BihrnetError, match="brings no weights"):
+    with pytest.raises(BihrnetError, match="has no bundled weights"):
         bihrnet.load()
     with pytest.raises(BihrnetError, match="none in this installation"):
         bihrnet.load("bihrnet-w32@lspet-128x128")

@@ -1,4 +1,4 @@
-"""Box <-> crop affine: the only place with coordinate conventions.
+"""Box <-> crop affine: the only module with coordinate conventions.
 
 Points are (x, y) with pixel centers at integers. A crop maps its center to (width / 2, height / 2)
 of the network input, as HRNet's `get_affine_transform` does, so a point at input (x, y) lies at

@@ -1,11 +1,11 @@
-"""The one exception that means: the user can mend this."""
+"""The one exception for mistakes that the user can correct."""
 
 from __future__ import annotations
 
 
 class BihrnetError(Exception):
-    """A mistake in input, told in one sentence that names the thing and the cause.
+    """A mistake in the input; the message is one sentence that names its subject and the cause.
 
-    The command line prints the sentence and exits with code 2; a library caller catches it.
-    Anything that is not a `BihrnetError` is a defect of this package.
+    The command line prints the sentence and exits with code 2; a caller of the library catches it.
+    Any other exception is a defect of this package.
     """

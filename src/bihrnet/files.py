@@ -18,16 +18,16 @@ T = TypeVar("T")
 
 
 class WriteError(BihrnetError):
-    """An output file cannot be written: no right, no space, a folder in its place."""
+    """An output file cannot be written: no permission, no space, a folder of that name."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` that takes its place once the block ends well.
+    """Yield a temporary path beside `path` that replaces it when the block ends without error.
 
-    A reader sees the old file or the whole new one; a full disk, Ctrl-C or an exception leaves the
-    old one untouched. Missing folders are made. The temporary file keeps the suffix, by which
-    image and video writers choose the format.
+    A reader sees the old file or the complete new one; a full disk, Ctrl-C or an exception leaves
+    the old one untouched. Missing folders are created. The temporary file keeps the suffix, by
+    which image and video writers choose the format.
 
     Raises:
         WriteError: an `OSError` of the block or of the renaming, as a sentence naming `path`.

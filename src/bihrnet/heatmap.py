@@ -1,23 +1,28 @@
-"""Heatmap codec: Gaussian encoding, decoding with the quarter offset or DARK, flip merge.
+"""Heatmap codec: encoding keypoints as Gaussians, decoding peaks below one pixel, flip test.
 
-Conventions are HRNet's (see docs/conventions.md). All coordinates here are heatmap pixels unless a
-name says otherwise; multiply by the stride for input pixels, then `Crop.to_image`.
+Conventions are those of HRNet's code (docs/conventions.md). Coordinates are heatmap pixels;
+multiply by the stride for pixels of the network input, and go on with `Crop.to_image`.
+
+A new decoder is a `Refinement`, its name in `Decoding` and a line in `_REFINEMENTS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bihrnet.crop import Crop
+FloatArray: TypeAlias = NDArray[np.float32]
 
+#: How a peak is refined below one pixel; `decode` describes the methods.
 Decoding = Literal["quarter", "dark"]
 
-FloatArray = NDArray[np.float32]
+#: heatmaps (N, K, height, width), their peaks (N, K, 2) in whole pixels, sigma -> offsets of the
+#: peaks (N, K, 2).
+Refinement: TypeAlias = Callable[[FloatArray, FloatArray, float], FloatArray]
 
 
 def encode(
@@ -65,14 +70,16 @@ def encode(
 def decode(
     heatmaps: FloatArray, method: Decoding = "quarter", sigma: float = 2.0
 ) -> tuple[FloatArray, FloatArray]:
-    """Peak of every heatmap, refined below one pixel.
+    """Find the peak of every heatmap and refine it below one pixel.
 
     Args:
         heatmaps: (N, K, height, width).
         method: "quarter" moves a quarter pixel towards the higher neighbor on each axis (HRNet's
-            rule: only where both axes are inside the border); "dark" takes one Newton step on the
-            logarithm of the blurred map (Zhang et al. 2020, equations 4 to 9).
-        sigma: of the Gaussians that the heatmaps were trained on; "dark" blurs by as much.
+            code, only where both axes are inside the border); "dark" takes one Newton step on the
+            logarithm of the blurred heatmap ("Distribution-Aware Coordinate Representation for
+            Human Pose Estimation", Zhang et al., CVPR 2020, equations 4 to 9).
+        sigma: of the Gaussians that the network was trained on, in heatmap pixels; "dark" blurs
+            by as much.
 
     Returns:
         coordinates (N, K, 2) as x, y, and scores (N, K), the height of the peak. Where the peak is
@@ -85,35 +92,7 @@ def decode(
     scores = np.take_along_axis(flat, peak[..., None], axis=2)[..., 0]
     coordinates = np.stack([peak % width, peak // width], axis=-1).astype(np.float32)
     coordinates[scores <= 0] = 0
-    if method == "quarter":
-        coordinates += _quarter_offset(heatmaps, coordinates)
-    else:
-        coordinates += _newton_step(heatmaps, coordinates, sigma)
-    return coordinates, scores
-
-
-def decode_in_images(
-    heatmaps: FloatArray,
-    crops: Sequence[Crop],
-    method: Decoding,
-    stride: int = 4,
-    sigma: float = 2.0,
-) -> FloatArray:
-    """`decode`, and on to the images that the crops were cut from.
-
-    Args:
-        heatmaps: (N, K, height, width).
-        crops: N, one for each person.
-        method: as in `decode`.
-        stride: input pixels per heatmap pixel.
-        sigma: as in `decode`.
-
-    Returns:
-        (N, K, 3): x, y in image pixels, score.
-    """
-    coordinates, scores = decode(heatmaps, method, sigma)
-    points = [crop.to_image(place * stride) for crop, place in zip(crops, coordinates, strict=True)]
-    return np.concatenate([points, scores[..., None]], axis=2).astype(np.float32)
+    return coordinates + _REFINEMENTS[method](heatmaps, coordinates, sigma), scores
 
 
 def flip_merge(
@@ -121,9 +100,10 @@ def flip_merge(
 ) -> FloatArray:
     """Average heatmaps with those of the mirrored crop (flip test).
 
-    The mirrored maps are flipped back, left and right joints swapped, and shifted one pixel to the
-    right (HRNet's SHIFT_HEATMAP): with stride 4, mirroring pixels moves a point 3/4 of a heatmap
-    pixel to the left, which one whole pixel mends best (docs/conventions.md).
+    The mirrored heatmaps are flipped back, left and right joints swapped, and shifted one pixel to
+    the right (SHIFT_HEATMAP in HRNet's code): with stride 4, mirroring the input moves a point 3/4
+    of a heatmap pixel to the left, and one whole pixel is the closest correction
+    (docs/conventions.md).
 
     Args:
         heatmaps: (N, K, height, width) of the crops.
@@ -136,7 +116,8 @@ def flip_merge(
     return np.asarray((heatmaps + shifted) / 2, dtype=np.float32)
 
 
-def _quarter_offset(heatmaps: FloatArray, coordinates: FloatArray) -> FloatArray:
+def _quarter_offset(heatmaps: FloatArray, coordinates: FloatArray, _sigma: float) -> FloatArray:
+    """A quarter pixel towards the higher neighbor; zero at the border."""
     height, width = heatmaps.shape[2:]
     offset = np.zeros_like(coordinates)
     x, y = coordinates[..., 0].astype(int), coordinates[..., 1].astype(int)
@@ -151,7 +132,7 @@ def _quarter_offset(heatmaps: FloatArray, coordinates: FloatArray) -> FloatArray
 
 
 def _newton_step(heatmaps: FloatArray, coordinates: FloatArray, sigma: float) -> FloatArray:
-    """-H^-1 g at each peak, by central differences; zero at the border and where H is singular."""
+    """-H^-1 g at each peak by central differences; zero at the border and where H is singular."""
     height, width = heatmaps.shape[2:]
     offset = np.zeros_like(coordinates)
     x, y = coordinates[..., 0].astype(int), coordinates[..., 1].astype(int)
@@ -198,3 +179,6 @@ def _log_blurred(
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * blur.shape[1:], axis=(2, 3))
     blurred = blur @ windows[n, k, y, x] @ blur.T
     return np.asarray(np.log(np.maximum(blurred, 1e-10)))
+
+
+_REFINEMENTS: dict[Decoding, Refinement] = {"quarter": _quarter_offset, "dark": _newton_step}

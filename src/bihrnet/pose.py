@@ -1,4 +1,4 @@
-"""The result types: a person's pose, and the poses of one image or video frame."""
+"""Frames, the poses found in them, and how similar two poses are (OKS)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bihrnet.errors import BihrnetError
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One image, or one frame of a video.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        file: where it came from, as the user named it; "" for an array.
+        number: 0-based number in a video, None for a single image.
+        seconds: since the video's first frame.
+    """
+
+    image: NDArray[np.uint8]
+    file: str = ""
+    number: int | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +36,7 @@ class Pose:
         keypoints: (K, 3) float32: x, y in pixels of the original image, score (peak of the
             heatmap, usually 0..1).
         bbox: (4,) float32: the person's box x, y, width, height in image pixels.
-        score: how sure the estimate is: box score times the mean score of the keypoints above 0.2.
+        score: confidence of the estimate, usually 0..1: see `pose_score`.
         track_id: the same number for the same person across frames of a video, or None.
     """
 
@@ -35,7 +52,7 @@ class Pose:
             raise BihrnetError(f"a pose's box is (4,), not {self.bbox.shape}")
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON of `bihrnet predict`; coordinates rounded to 1/100 pixel."""
+        """An entry of `poses` in the JSON of `bihrnet predict`; coordinates to 1/100 pixel."""
         return {
             "bbox": [round(float(value), 2) for value in self.bbox],
             "score": round(float(self.score), 4),
@@ -52,11 +69,11 @@ class ImagePoses:
     """All poses of one image or of one frame of a video.
 
     Attributes:
-        file: where the image came from, as the user named it; "" for an array.
-        width: of the image, pixels.
-        height: of the image, pixels.
+        file: as `Frame.file`.
+        width: of the image in pixels.
+        height: of the image in pixels.
         poses: best score first.
-        frame: 0-based number in a video, None for an image.
+        frame: as `Frame.number`.
     """
 
     file: str
@@ -66,7 +83,7 @@ class ImagePoses:
     frame: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As in the JSON of `bihrnet predict`."""
+        """An entry of `images` in the JSON of `bihrnet predict`."""
         return {
             "file": self.file,
             "frame": self.frame,
@@ -79,10 +96,10 @@ class ImagePoses:
 def pose_score(
     box_score: float, keypoint_scores: NDArray[np.float32], threshold: float = 0.2
 ) -> float:
-    """HRNet's rule: box score times the mean of the keypoint scores above `threshold`.
+    """Box score times the mean of the keypoint scores above `threshold`, as in HRNet's code.
 
-    The mean is summed in joint order in float32: COCO evaluation breaks ties by the last bit.
-    Without any score above the threshold the pose scores 0.
+    The mean is summed in joint order in float32, because COCO's evaluation breaks ties by the last
+    bit. 0 where no keypoint scores above the threshold.
     """
     total, count = np.float32(0), 0
     for score in np.asarray(keypoint_scores, dtype=np.float32):
@@ -90,3 +107,62 @@ def pose_score(
             total = np.float32(total + score)
             count += 1
     return float(box_score * (total / np.float32(count))) if count else 0.0
+
+
+def oks(
+    keypoints: ArrayLike, others: ArrayLike, area: float, areas: ArrayLike, sigmas: ArrayLike
+) -> NDArray[np.float64]:
+    """Object keypoint similarity of one pose to several (COCO's keypoint evaluation).
+
+    The mean over joints of exp(-d^2 / (2 s^2 k^2)), where d is their distance and k = 2 sigma. Both
+    poses are predictions, so every joint counts and s^2 is the mean of both areas, as in the
+    OKS-NMS of HRNet's code.
+
+    Args:
+        keypoints: (K, 2) in image pixels.
+        others: (N, K, 2).
+        area: area of the pose in square pixels.
+        areas: (N,) areas of the others.
+        sigmas: (K,) `Skeleton.sigmas`.
+
+    Returns:
+        (N,) similarities, 0..1.
+    """
+    reference = np.asarray(keypoints, dtype=np.float64)
+    candidates = np.asarray(others, dtype=np.float64).reshape(-1, *reference.shape)
+    squared = ((candidates - reference) ** 2).sum(axis=2)
+    scale = (area + np.asarray(areas, dtype=np.float64)) / 2 + np.spacing(1)
+    variance = (2 * np.asarray(sigmas, dtype=np.float64)) ** 2
+    similarity = np.exp(-squared / (2 * scale[:, None] * variance)).mean(axis=1)
+    return np.asarray(similarity, dtype=np.float64)
+
+
+def oks_nms(
+    keypoints: ArrayLike,
+    scores: ArrayLike,
+    areas: ArrayLike,
+    sigmas: ArrayLike,
+    threshold: float = 0.9,
+) -> NDArray[np.intp]:
+    """Suppress duplicates: keep the best pose, drop those with an OKS above `threshold`, repeat.
+
+    Args:
+        keypoints: (N, K, 2) in image pixels.
+        scores: (N,) pose scores; of equal scores the later pose wins, as in HRNet's code.
+        areas: (N,) areas in square pixels.
+        sigmas: (K,) `Skeleton.sigmas`.
+        threshold: 0.9 in HRNet's evaluation.
+
+    Returns:
+        indices of the kept poses, best first.
+    """
+    poses = np.asarray(keypoints, dtype=np.float64)
+    sizes = np.asarray(areas, dtype=np.float64)
+    order = np.argsort(np.asarray(scores, dtype=np.float64), kind="stable")[::-1]
+    kept = []
+    while len(order):
+        best, rest = order[0], order[1:]
+        kept.append(best)
+        similar = oks(poses[best], poses[rest], float(sizes[best]), sizes[rest], sigmas)
+        order = rest[similar <= threshold]
+    return np.asarray(kept, dtype=np.intp)

@@ -1,8 +1,8 @@
-"""Models by name or file: the weights that come with the package, `.bhr` files, checkpoints.
+"""Bundled weights by name, their model cards, and opening any model.
 
-Bundled weights lie in ``weights/``: for the model ``architecture@recipe`` the file
-``architecture__recipe.bhr`` and its model card ``architecture__recipe.md``, whose YAML front
-matter holds the fields of `ModelCard`.
+The weights of the model ``architecture@recipe`` are ``weights/architecture__recipe.bhr``; beside
+them lies the model card ``architecture__recipe.md``, whose YAML front matter holds the fields of
+`ModelCard`.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ CHECKPOINT_SUFFIXES = (".ckpt", ".pth")
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is known about bundled weights, from the front matter of their card.
+    """Facts about bundled weights, from the front matter of their model card.
 
     Attributes:
         name: `architecture@recipe`.
         path: the `.bhr` file.
         skeleton: name of the keypoint set.
         input_size: "256x192", height first.
-        measured_on: data of the metrics, for instance "lspet val".
+        measured_on: data that the metrics were measured on, for instance "lspet val".
         licence: of the weights.
-        metrics: by name, as `bihrnet evaluate` gives them.
-        default: whether `load()` without a name opens it.
+        metrics: by name, as in the JSON of `bihrnet evaluate`.
+        default: whether `load()` without a name opens these weights.
     """
 
     name: str
@@ -71,10 +71,10 @@ def load(
 
 
 def find_model(source: str | Path | None = None) -> Path:
-    """The file of a bundled name (None: the default), or `source` itself where it is a model file.
+    """The file of a bundled name (None: of the default), or `source` itself if it is a model file.
 
     Raises:
-        BihrnetError: neither.
+        BihrnetError: it is neither.
     """
     if source is None:
         return _default().path
@@ -108,7 +108,7 @@ def model_cards() -> list[ModelCard]:
 def _default() -> ModelCard:
     cards = model_cards()
     if not cards:
-        raise BihrnetError("this installation brings no weights; name a model file")
+        raise BihrnetError("this installation has no bundled weights; give a model file")
     return cards[0]
 
 

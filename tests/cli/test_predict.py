@@ -14,9 +14,10 @@ from bihrnet.cli.app import main
 from bihrnet.estimate import estimator
 from bihrnet.estimate.boxes_file import BoxesFile
 from bihrnet.estimate.sources import Source
-from bihrnet.estimate.video import Frame, VideoReader, writing_video
+from bihrnet.estimate.video import VideoReader, writing_video
 from bihrnet.files import WriteError
 from bihrnet.images import read_image, write_image
+from bihrnet.pose import Frame
 
 BOX = [50, 40, 90, 160]
 
@@ -156,7 +157,7 @@ def test_a_folder_with_broken_files(bihrnet) -> None:
     assert sorted(path.name for path in Path("o").iterdir()) == ["good.mp4", "good.png"]
 
 
-def test_a_video_that_breaks_off_keeps_its_frames(bihrnet, caplog) -> None:
+def test_a_truncated_video_keeps_its_frames(bihrnet, caplog) -> None:
     writer = cv2.VideoWriter("cut.avi", cv2.VideoWriter.fourcc(*"MJPG"), 10, (200, 240))
     for _ in range(20):
         writer.write(paint((240, 200), [BOX])[..., ::-1])
@@ -165,7 +166,7 @@ def test_a_video_that_breaks_off_keeps_its_frames(bihrnet, caplog) -> None:
     Path("cut.avi").write_bytes(data[: len(data) // 2])
     code, out, _ = bihrnet("predict", "cut.avi")
     assert code == 0
-    assert "breaks off after" in caplog.text
+    assert "truncated after" in caplog.text
     count = len(list(VideoReader("output/cut.mp4")))
     assert 5 <= count <= 11
     assert f"{count} poses in {count} frames" in out
@@ -245,7 +246,7 @@ def test_an_image_without_a_known_suffix(bihrnet) -> None:
         (["missing.jpg"], "missing.jpg: there is no such file or folder"),
         (["p/text.jpg"], "p/text.jpg: is not a JPEG, PNG, WebP, BMP, TIFF, AVIF or HEIC image"),
         (["p/text.jpg", "p/empty.jpg"], "no input can be used"),
-        (["p/empty.mp4"], "p/empty.mp4: cannot be opened: it is damaged, empty or no video"),
+        (["p/empty.mp4"], "p/empty.mp4: cannot be opened: it is damaged, empty or not a video"),
         (["p/a.png", "--out", "p"], "p/a.png: the picture would overwrite an input"),
         (["p/a.png", "--out", "p/text.jpg"], "p/text.jpg/a.png: cannot be written: Not a dir"),
         (["p/a.png", "--json", "p"], "p: cannot be written: it is a folder"),

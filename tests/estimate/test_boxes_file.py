@@ -9,7 +9,7 @@ import pytest
 
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.boxes_file import BoxesFile
-from bihrnet.estimate.video import Frame
+from bihrnet.pose import Frame
 
 IMAGE = np.zeros((40, 60, 3), dtype=np.uint8)
 

@@ -12,7 +12,7 @@ from bihrnet.errors import BihrnetError
 from bihrnet.estimate.boxes import check_boxes
 from bihrnet.estimate.boxes_file import BoxesFile
 from bihrnet.estimate.detectors import open_detector, whole_image
-from bihrnet.estimate.video import Frame
+from bihrnet.pose import Frame
 
 FRAME = Frame(np.zeros((40, 60, 3), dtype=np.uint8), "a.jpg")
 
@@ -32,7 +32,7 @@ def test_detectors_by_name(tmp_path: Path) -> None:
     assert open_detector(whole_image) is whole_image
     assert isinstance(open_detector(tmp_path / "b.json"), BoxesFile)
     for name in ("hog", "photo.jpg", ""):
-        with pytest.raises(BihrnetError, match=f"no detector '{name}': give whole, a .json"):
+        with pytest.raises(BihrnetError, match=f"no detector '{name}': give whole, a .json file"):
             open_detector(name)
     with pytest.raises(BihrnetError, match="there is no such file"):
         open_detector("missing.onnx")

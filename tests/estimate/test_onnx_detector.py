@@ -12,7 +12,7 @@ from painted_people import DotModel, joints_in, paint
 from bihrnet import PoseEstimator
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.onnx_detector import PADDING, OnnxDetector
-from bihrnet.estimate.video import Frame
+from bihrnet.pose import Frame
 
 
 def save(path: Path, inputs: list, nodes: list, outputs: list, constants: dict) -> Path:
@@ -167,7 +167,7 @@ def test_estimator_over_a_detector_file(tmp_path: Path) -> None:
 
 def test_unknown_outputs_name_the_file(tmp_path: Path) -> None:
     detector = OnnxDetector(fixed(tmp_path / "d.onnx", np.zeros((1, 3, 7, 7, 85), np.float32)))
-    with pytest.raises(BihrnetError, match=r"d\.onnx: .*fit no known detector"):
+    with pytest.raises(BihrnetError, match=r"d\.onnx: .*match no known detector"):
         detector(Frame(np.zeros((320, 240, 3), dtype=np.uint8)))
 
 

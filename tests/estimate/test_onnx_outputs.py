@@ -118,7 +118,7 @@ def test_nobody_found(outputs: list[np.ndarray]) -> None:
     ],
 )
 def test_unknown_layouts_are_named(outputs: list[np.ndarray]) -> None:
-    with pytest.raises(BihrnetError, match="fit no known detector") as caught:
+    with pytest.raises(BihrnetError, match="match no known detector") as caught:
         read_people(outputs, 0.3)
     for output in outputs:
         assert str(output.shape) in str(caught.value)
@@ -128,5 +128,5 @@ def test_unknown_layouts_are_named(outputs: list[np.ndarray]) -> None:
 def test_undecoded_scores_are_named(score: float) -> None:
     columns = yolo_columns(80)
     columns[0, 4, 7] = score
-    with pytest.raises(BihrnetError, match=r"leave 0\.\.1"):
+    with pytest.raises(BihrnetError, match=r"not in 0\.\.1"):
         read_people([columns], 0.3)

@@ -68,9 +68,9 @@ def test_what_is_named_twice_is_taken_once() -> None:
         ("webcam:x", "there is no such file or folder"),
         ("x" * 300, "cannot be read: File name too long"),
         ("-1", "there is no such file or folder"),
-        ("x/*.jpg", "matches no image and no video"),
-        ("pics/folder.jpg", "holds no image and no video"),
-        ("pics/*.txt", "matches no image and no video"),
+        ("x/*.jpg", "matches neither images nor videos"),
+        ("pics/folder.jpg", "holds neither images nor videos"),
+        ("pics/*.txt", "matches neither images nor videos"),
     ],
 )
 def test_nothing_there(name: str, cause: str) -> None:

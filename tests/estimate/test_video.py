@@ -22,7 +22,7 @@ def frame(color: np.ndarray, height: int = 48, width: int = 64) -> np.ndarray:
 
 
 def write_avi(path: Path, count: int) -> bytes:
-    """Motion JPEG with its index at the end: it can be read up to where it breaks off."""
+    """Motion JPEG with its index at the end: it can be read up to the truncation."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
     noise = np.random.default_rng(0).integers(0, 256, (count, 48, 64, 3), dtype=np.uint8)
     for image in noise:
@@ -64,7 +64,7 @@ def test_a_block_that_raises_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_that_breaks_off_gives_its_frames_and_a_warning(
+def test_a_truncated_file_yields_its_frames_and_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "cut.avi"
@@ -73,7 +73,7 @@ def test_a_file_that_breaks_off_gives_its_frames_and_a_warning(
     with caplog.at_level(logging.WARNING):
         frames = list(VideoReader(path))
     assert 5 <= len(frames) <= 11
-    assert caplog.messages == [f"{path}: breaks off after {len(frames)} of 20 frames"]
+    assert caplog.messages == [f"{path}: truncated after {len(frames)} of 20 frames"]
     caplog.clear()
     path.write_bytes(data)
     assert len(list(VideoReader(path))) == 20
@@ -100,7 +100,7 @@ def test_a_video_without_a_readable_frame(tmp_path: Path) -> None:
     start = data.index(b"mdat") + 4
     data[start : data.index(b"moov") - 4] = bytes(data.index(b"moov") - 4 - start)
     path.write_bytes(data)
-    with pytest.raises(BihrnetError, match=r"v\.mp4: not one frame can be decoded"):
+    with pytest.raises(BihrnetError, match=r"v\.mp4: no frame can be decoded"):
         list(VideoReader(path))
 
 
@@ -122,7 +122,7 @@ def test_sizes_that_no_codec_takes(tmp_path: Path, size: tuple[int, int]) -> Non
         with writing_video(tmp_path / "v.mp4", 25) as write:
             write(frame(COLORS[0], *size))
 
-    with pytest.raises(WriteError, match=r"v\.mp4: cannot be written: no video of"):
+    with pytest.raises(WriteError, match=r"v\.mp4: cannot be written: a video of"):
         write_one()
 
 
@@ -144,7 +144,10 @@ except BihrnetError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "v.mp4: cannot be written: only 0 of 40 frames arrived; is the disk full?" in done.stdout
+    assert (
+        "v.mp4: cannot be written: only 0 of 40 frames were written; is the disk full?"
+        in done.stdout
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -9,8 +9,7 @@ import pytest
 
 from bihrnet.evaluation.coco import METRICS, coco_results, evaluate_keypoints
 from bihrnet.evaluation.coco_files import read_ground_truth, read_results
-from bihrnet.oks import oks
-from bihrnet.pose import pose_score
+from bihrnet.pose import oks, pose_score
 from bihrnet.skeleton import COCO, CROWDPOSE, LSP, Skeleton
 
 CROWD_METRICS = ("AP_easy", "AP_medium", "AP_hard")

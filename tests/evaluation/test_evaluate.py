@@ -9,12 +9,10 @@ import pytest
 
 from bihrnet.data import PeopleDataset, Person, load_dataset
 from bihrnet.errors import BihrnetError
-from bihrnet.evaluation.evaluate import (
-    dataset_results,
-    evaluate,
-    predict_dataset,
-    score_predictions,
-)
+from bihrnet.evaluation.coco import dataset_results
+from bihrnet.evaluation.evaluate import evaluate
+from bihrnet.evaluation.predict import predict_dataset
+from bihrnet.evaluation.protocols import PROTOCOLS, score_predictions
 from bihrnet.model import ModelSpec
 from bihrnet.skeleton import COCO, LSP, MPII, Skeleton
 
@@ -139,13 +137,13 @@ def test_parts_predicted_apart_are_scored_together() -> None:
     assert score_predictions(dataset, gathered) == whole.scores
 
 
-def test_the_models_defaults_hold_unless_told_otherwise() -> None:
+def test_the_models_defaults_hold_unless_given_otherwise() -> None:
     dataset = crowd(2)
     model = Oracle(dataset, flip_test=False, decoding="dark")
     as_model = evaluate(model, dataset)
     assert (as_model.flip_test, as_model.decoding) == (False, "dark")
-    as_told = evaluate(model, dataset, flip_test=True, decoding="quarter")
-    assert (as_told.flip_test, as_told.decoding) == (True, "quarter")
+    as_given = evaluate(model, dataset, flip_test=True, decoding="quarter")
+    assert (as_given.flip_test, as_given.decoding) == (True, "quarter")
 
 
 def test_json_has_the_keys_of_the_design() -> None:
@@ -167,6 +165,25 @@ def test_json_has_the_keys_of_the_design() -> None:
     assert list(report["by_joint"]["PCK@0.2"]) == list(LSP.keypoints)
 
 
+def test_every_data_set_names_a_known_protocol(shared_data) -> None:
+    samples = shared_data / "samples"
+    roots = {
+        "coco": samples / "coco/test_coco.json",
+        "crowdpose": samples / "crowdpose/test_crowdpose.json",
+        "mpii": samples / "mpii/test_mpii.json",
+        "lspet": shared_data / "lspet",
+        "synthetic": None,
+    }
+    used = {load_dataset(name, root).protocol for name, root in roots.items()}
+    assert used == set(PROTOCOLS)
+
+
+def test_ap_needs_an_annotation_file() -> None:
+    dataset = replace(crowd(1), protocol="coco")
+    with pytest.raises(BihrnetError, match="data set 'lsp' has no annotation file, which AP needs"):
+        score_predictions(dataset, np.zeros((1, 14, 3), np.float32))
+
+
 def test_a_metric_that_cannot_be_computed_is_absent() -> None:
     dataset = crowd(2)
     headless = np.ones(14, dtype=np.float32)
@@ -186,7 +203,7 @@ def test_coco_joints_without_annotation_file_get_pck() -> None:
 
 def test_mpii_takes_annotated_head_sizes_before_derived_ones() -> None:
     """Errors of 30 px: within half of an annotated 100 px, beyond half of a derived 0.75 x 60."""
-    dataset = crowd(2, MPII, "mpii")
+    dataset = replace(crowd(2, MPII, "mpii"), protocol="mpii")
     for person in dataset.people:
         person.keypoints[MPII.index("neck")] = person.keypoints[MPII.index("head_top")] + (0, 60)
     truth = np.stack([person.keypoints for person in dataset.people])
@@ -220,8 +237,8 @@ def test_a_broken_image_is_named_wherever_it_is(tmp_path) -> None:
         predict_dataset(oracle, people, batch_size=2)
 
 
-def test_annotations_without_areas_are_told_before_the_work(tmp_path) -> None:
-    dataset = replace(crowd(2), annotations=tmp_path / "truth.json")
+def test_annotations_without_areas_are_reported_before_the_work(tmp_path) -> None:
+    dataset = replace(crowd(2), annotations=tmp_path / "truth.json", protocol="coco")
     person = {"image_id": 1, "bbox": [0, 0, 9, 9], "keypoints": [1, 1, 2] * len(LSP)}
     content = {"images": [{"id": 1}], "annotations": [person]}
     (tmp_path / "truth.json").write_text(json.dumps(content))

@@ -40,6 +40,6 @@ def test_a_binary_hourglass_learns(stacks: int, act: str, loss: str, rate: float
         losses.append(loss_now.item())
     assert losses[-1] < 0.6 * losses[0]
     with torch.no_grad():
-        heatmaps = network.eval()(module._normalized(batch["crop"]))
+        heatmaps = network.eval()(module._normalize(batch["crop"]))
     found, true = (maps.flatten(2).argmax(2) for maps in (heatmaps, batch["target"]))
     assert (found == true).float().mean() > 0.3  # by chance 1/64

@@ -12,7 +12,8 @@ import torch
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset
 from bihrnet.data.synthetic import load_synthetic
-from bihrnet.evaluation.evaluate import evaluate, score_predictions
+from bihrnet.evaluation.evaluate import evaluate
+from bihrnet.evaluation.protocols import score_predictions
 from bihrnet.nn.checkpoint import open_checkpoint
 from bihrnet.nn.torch_model import TorchModel
 from bihrnet.training import datasets

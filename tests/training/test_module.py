@@ -35,13 +35,13 @@ def test_crops_are_normalized_as_in_a_session():
     module = PoseTraining(tiny_recipe(), network, 5, PEOPLE)
     crops = batch()["crop"]
     with torch.no_grad():
-        ours = network(module._normalized(crops)).numpy()
+        ours = network(module._normalize(crops)).numpy()
     assert np.allclose(ours, TorchModel(network, SPEC)(crops.numpy()), atol=1e-5)
 
 
 def test_crops_are_channels_last_in_memory():
     module = PoseTraining(tiny_recipe(), TinyNet(14), 5, PEOPLE)
-    crops = module._normalized(batch()["crop"])
+    crops = module._normalize(batch()["crop"])
     assert crops.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -52,7 +52,7 @@ def test_the_loss_is_equation_7_on_the_same_crops(balance):
     module = PoseTraining(recipe, network, 5, PEOPLE, Teacher(teacher))
     sample = batch()
     outputs = module.training_step(sample, 0)
-    crops = module._normalized(sample["crop"])
+    crops = module._normalize(sample["crop"])
     heatmaps = network(crops)
     pose = adaptive_wing(heatmaps, sample["target"], sample["weight"])
     kl = heatmap_kl(heatmaps, teacher.eval()(crops), sample["weight"])
@@ -107,7 +107,7 @@ def test_divergence_is_that_of_heatmaps_also_where_the_network_gives_logits():
     module = PoseTraining(recipe, network, 5, PEOPLE, Teacher(teacher))
     sample = batch()
     outputs = module.training_step(sample, 0)
-    crops = module._normalized(sample["crop"])
+    crops = module._normalize(sample["crop"])
     maps = heatmaps(network(crops), "bce")
     kl = heatmap_kl(maps, teacher.eval()(crops), sample["weight"])
     assert outputs["kl"].item() == pytest.approx(kl.item(), rel=1e-4)
@@ -132,7 +132,7 @@ def test_logits_are_evaluated_as_heatmaps(tmp_path, flip_test):
     assert {**module.metrics, "val_loss": 0} == {**expected.scores.metrics, "val_loss": 0}
     sample = batch()
     with torch.no_grad():
-        outputs = network.eval()(module._normalized(sample["crop"]))
+        outputs = network.eval()(module._normalize(sample["crop"]))
         loss = binary_cross_entropy(outputs, sample["target"], sample["weight"])
     assert module.metrics["val_loss"] == pytest.approx(loss.item(), rel=1e-5)
 
@@ -151,7 +151,7 @@ def test_validation_agrees_with_evaluate(tmp_path, flip_test):
     metrics = dict(module.metrics)
     sample = batch()
     with torch.no_grad():
-        heatmaps = network.eval()(module._normalized(sample["crop"]))
+        heatmaps = network.eval()(module._normalize(sample["crop"]))
         loss = adaptive_wing(heatmaps, sample["target"], sample["weight"])
     assert metrics.pop("val_loss") == pytest.approx(loss.item(), rel=1e-5)
     assert metrics == expected.scores.metrics

@@ -17,9 +17,10 @@ from bihrnet.skeleton import Skeleton
 
 FloatArray: TypeAlias = NDArray[np.float32]
 
-#: How predictions are scored: OKS AP of COCO or CrowdPose against the annotation file, PCKh as in
-#: HRNet's code for MPII, or PCKh@0.5 and PCK@0.2 as far as the skeleton has their reference joints.
-MetricProtocol: TypeAlias = Literal["coco", "crowdpose", "mpii", "pck"]
+#: How predictions are scored, a key of `evaluation.protocols.PROTOCOLS`: "coco" and "crowdpose",
+#: OKS AP against the annotation file; "mpii", PCKh as in HRNet's code; "pck", PCKh@0.5 and PCK@0.2
+#: as far as the skeleton has their reference joints.
+MetricProtocol: TypeAlias = str
 
 #: `PeopleDataset.boxes` where the boxes come from the annotations themselves.
 GROUND_TRUTH: Literal["ground truth"] = "ground truth"

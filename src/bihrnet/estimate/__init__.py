@@ -1,1 +1,1 @@
-"""From images and video to poses: detectors, top-down estimator, drawing. Never needs torch."""
+"""From images and video to poses: detectors, top-down estimator, drawing; never imports torch."""

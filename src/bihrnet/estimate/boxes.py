@@ -1,4 +1,4 @@
-"""Person boxes in pixels: what counts as one."""
+"""Validation of person boxes, given by a user or found by a detector."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bihrnet.errors import BihrnetError
-from bihrnet.estimate.video import Frame
+from bihrnet.pose import Frame
 
-#: Boxes that score less are taken for no people.
+#: Default of detectors: boxes that score less are left out.
 MIN_BOX_SCORE = 0.3
-#: A box whose numbers are beyond this is a mistake: no image has a side of a million pixels.
+#: A box with a larger number is a mistake: no image has a side of a million pixels.
 MAX_BOX_EXTENT = 1e6
 
 
 def check_boxes(boxes: ArrayLike, frame: Frame) -> NDArray[np.float64]:
-    """Boxes as (N, 4) float64, each finite, not empty or absurd, not wholly outside the frame.
+    """Boxes as (N, 4) float64, each finite, not empty and not wholly outside the frame.
 
     Args:
         boxes: (N, 4) or one (4,): x, y, width, height in pixels.
-        frame: that they are meant for.
+        frame: the image that they refer to.
 
     Raises:
-        BihrnetError: anything else; the sentence names the first bad box.
+        BihrnetError: anything else; the sentence names the first invalid box.
     """
     where = f"{frame.file}: " if frame.file else ""
     try:
@@ -52,20 +52,20 @@ def check_boxes(boxes: ArrayLike, frame: Frame) -> NDArray[np.float64]:
 
 
 def check_detections(found: Any, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What a `PersonDetector` gave for a frame: boxes (N, 4) and scores (N,), each finite.
+    """Result of a `PersonDetector` for a frame: boxes (N, 4) and scores (N,), each finite.
 
     Raises:
-        BihrnetError: it is something else.
+        BihrnetError: `found` is anything else.
     """
     try:
         boxes, scores = found
         scores = np.asarray(scores, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError):
-        raise BihrnetError("a detector gives boxes (N, 4) and scores (N,)") from None
+        raise BihrnetError("a detector returns boxes (N, 4) and scores (N,)") from None
     people = check_boxes(boxes, frame)
     if len(scores) != len(people) or not np.isfinite(scores).all():
         raise BihrnetError(
-            f"the detector gives {len(people)} boxes and {len(scores)} scores, or scores that are "
-            "not finite"
+            f"the detector returned {len(people)} boxes and {len(scores)} scores, or scores that "
+            "are not finite"
         )
     return people, scores

@@ -15,8 +15,8 @@ from pydantic import Field, TypeAdapter
 from bihrnet.coco_schema import PERSON, Annotation, AnnotationFile, Detection, Image, Score
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.boxes import MAX_BOX_EXTENT, MIN_BOX_SCORE
-from bihrnet.estimate.video import Frame
 from bihrnet.files import check_json, read_json
+from bihrnet.pose import Frame
 
 _log = logging.getLogger(__name__)
 
@@ -32,18 +32,17 @@ _FILES = TypeAdapter(dict[str, list[Annotated[list[Score], Field(min_length=4, m
 class BoxesFile:
     """Person boxes from a JSON file; a `PersonDetector`.
 
-    Three forms are understood (docs/predict.md):
+    Three formats are read (docs/predict.md):
 
     - COCO detections, also those of HRNet's person detector: a list of ``{"image_id", "bbox",
       "score", "category_id"}``, where ``image_id`` is a number or a file name;
     - COCO annotations: an object with ``images`` and ``annotations``;
     - ``{"photo.jpg": [[x, y, width, height], [x, y, width, height, score], ...], ...}``.
 
-    An image finds its boxes by its path as it was named, by its file name, or by the number at the
-    end of its name (``000000000785.jpg`` is image 785). A video's boxes hold for all its frames,
-    unless frame N has its own under ``"video.mp4#N"``. A warning of this module's logger names an
-    image or video without an entry, and a box that lies wholly outside its image, which is left
-    out.
+    An image is looked up by its path as it was named, by its file name, or by the number at the end
+    of its name (``000000000785.jpg`` is image 785). A video's boxes are used for all its frames,
+    unless frame N has its own under ``"video.mp4#N"``. This module's logger warns about an image or
+    video without an entry, and about a box that lies wholly outside its image and is left out.
 
     Args:
         path: the file.
@@ -72,7 +71,7 @@ class BoxesFile:
             self._boxes.setdefault(str(Path(image)), boxes)
 
     def __call__(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Boxes (N, 4) and scores (N,) for the frame; none where the file knows none."""
+        """Boxes (N, 4) and scores (N,) for the frame; none where the file has none."""
         keys = [frame.file, Path(frame.file).name]
         if frame.number is not None:
             keys = [f"{key}#{frame.number}" for key in keys] + keys
@@ -92,7 +91,7 @@ class BoxesFile:
         return values[inside, :4], values[inside, 4]
 
     def _warn(self, sentence: str) -> None:
-        """Once, however many frames it is true of."""
+        """Warn once, however many frames it concerns."""
         if sentence not in self._warned:
             self._warned.add(sentence)
             _log.warning("%s: %s", self._path, sentence)
@@ -111,10 +110,10 @@ def _read_boxes(path: str | Path) -> _BoxesByImage:
 
 
 def _by_every_name(boxes: _BoxesByImage, images: list[Image]) -> _BoxesByImage:
-    """Found by number, by file name as it stands there, and by that without its folder.
+    """Boxes by number, by file name as written in the file, and by that without its folder.
 
-    A name comes before another image's number; of two images of one name in different folders,
-    the name alone means the first.
+    A name takes precedence over another image's number; the name alone refers to the first of
+    several images in different folders.
     """
     named: _BoxesByImage = {}
     for image in images:

@@ -1,7 +1,11 @@
-"""Where the people are: the protocol of a person detector, and what a user may name as one."""
+"""Person detectors: their protocol, and the names and files that a user may give.
+
+A new detector is a function here, or a file of its own, and a line in `_NAMES` or `_FILES`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -10,22 +14,22 @@ from numpy.typing import NDArray
 
 from bihrnet.crop import BOX_PADDING
 from bihrnet.errors import BihrnetError
-from bihrnet.estimate.video import Frame
+from bihrnet.pose import Frame
 
 
 class PersonDetector(Protocol):
-    """Any function of this shape finds the people for a `PoseEstimator`."""
+    """Finds the people for a `PoseEstimator`; any function with this signature is one."""
 
     def __call__(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """People in a frame: boxes (N, 4) as x, y, width, height in pixels, and scores (N,)."""
 
 
 def whole_image(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The `PersonDetector` for pictures of one person.
+    """The `PersonDetector` for images of one person.
 
-    The box is the middle 80 % of the picture, so that the crop, which is 25 % larger than the box,
-    is the whole picture and no black frame is added to the margin that photographs have anyway.
-    (Measured on 300 images of LSPET val: PCKh@0.5 42.6; with the picture as the box 33.5.)
+    The box is the middle 80 % of the image: the crop, which is 25 % larger than the box, then is
+    the whole image, without a black border around the margin that photographs have anyway.
+    (PCKh@0.5 on 300 images of LSPET val: 42.6; with the whole image as the box 33.5.)
     """
     height, width = frame.image.shape[:2]
     margin = (1 - 1 / BOX_PADDING) / 2
@@ -33,31 +37,46 @@ def whole_image(frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     return np.array([box]), np.ones(1)
 
 
+def _open_boxes_file(path: str | Path) -> PersonDetector:
+    from bihrnet.estimate.boxes_file import BoxesFile  # pydantic takes 0.1 s to import
+
+    return BoxesFile(path)
+
+
+def _open_onnx(path: str | Path) -> PersonDetector:
+    from bihrnet.estimate.onnx_detector import OnnxDetector  # onnxruntime may be missing
+
+    return OnnxDetector(path)
+
+
+#: Detectors by name.
+_NAMES: dict[str, PersonDetector] = {"whole": whole_image}
+
+#: Suffix of a file -> (what it holds, how to open it as a detector).
+_FILES: dict[str, tuple[str, Callable[[str | Path], PersonDetector]]] = {
+    ".json": ("person boxes", _open_boxes_file),
+    ".onnx": ("a detection network", _open_onnx),
+}
+
+
 def open_detector(source: str | Path | PersonDetector) -> PersonDetector:
-    """A detector from what a user named.
+    """Open the detector that a user named.
 
     Args:
-        source: "whole", a JSON file of boxes (`BoxesFile`), an ONNX file (`OnnxDetector`), or a
-            detector itself.
+        source: "whole", a .json file of boxes (`BoxesFile`), an .onnx file (`OnnxDetector`), or a
+            detector, which is returned as it is.
 
     Raises:
-        BihrnetError: none of these, or the file cannot be used.
+        BihrnetError: anything else, or the file cannot be used.
     """
     if not isinstance(source, (str, Path)):
         if not callable(source):
             raise BihrnetError(f"a detector is a name, a file or a function, not {source!r}")
         return source
-    if str(source) == "whole":
-        return whole_image
+    if str(source) in _NAMES:
+        return _NAMES[str(source)]
     suffix = Path(source).suffix.lower()
-    if suffix == ".json":
-        from bihrnet.estimate.boxes_file import BoxesFile  # pydantic costs 0.1 s
-
-        return BoxesFile(source)
-    if suffix == ".onnx":
-        from bihrnet.estimate.onnx_detector import OnnxDetector  # onnxruntime may be missing
-
-        return OnnxDetector(source)
-    raise BihrnetError(
-        f"no detector {str(source)!r}: give whole, a .json file of boxes or an .onnx file"
-    )
+    if suffix in _FILES:
+        return _FILES[suffix][1](source)
+    known = [*_NAMES, *(f"a {suffix} file ({content})" for suffix, (content, _) in _FILES.items())]
+    raise BihrnetError(f"no detector {str(source)!r}: give {', '.join(known[:-1])} or {known[-1]}")

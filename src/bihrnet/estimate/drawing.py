@@ -18,13 +18,13 @@ _OUTLINE = (25, 25, 30)
 _JOINT = (255, 255, 255)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
-#: Keypoints that score less are left out. Half of what the pose's score asks for: networks that
-#: were trained briefly or on small heatmaps have low peaks in the right places.
+#: Keypoints that score less are left out. Half of the threshold of `pose_score`: networks trained
+#: briefly or on small heatmaps have low peaks in the right places.
 MIN_SCORE = 0.1
 
-#: Fractional bits of the coordinates handed to OpenCV: joints move smoothly from frame to frame.
+#: Fractional bits of OpenCV's coordinates, so that joints move smoothly from frame to frame.
 _SHIFT = 4
-#: Pixels that OpenCV can clip; what lies farther away is drawn there.
+#: Range of pixels that OpenCV can clip; points outside are moved to its border.
 _REACH = (-30000, 60000)
 
 Color = tuple[int, int, int]
@@ -38,12 +38,12 @@ def draw_poses(
 ) -> NDArray[np.uint8]:
     """Draw poses over a copy of an image.
 
-    The person's left is orange, the right blue, the middle yellow. Lines grow with the person. A
-    person of a video has the number (`track_id`) above the highest joint.
+    The person's left is orange, the right blue, the middle yellow. The line width follows the
+    person's size. In a video the person's number (`track_id`) is drawn above the highest joint.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        poses: in the image's pixels, best first; the best is drawn last, on top.
+        poses: in pixels of the image, best first; the best is drawn last, on top.
         skeleton: of the poses.
         min_score: keypoints that score less are left out, and limbs that end there.
 
@@ -70,9 +70,9 @@ def _draw_pose(
     limbs: Sequence[tuple[int, int]],
     colors: Sequence[Color],
 ) -> None:
-    """Dark outlines first, then colors: crossing limbs stay apart from the background."""
+    """Dark outlines first, then colors, so that limbs stand out from any background."""
     full = _line_width(points[joints], canvas.shape)
-    # Short limbs, as between the eyes, are thin, and so are joints that hold only short ones.
+    # Short limbs, for instance between the eyes, are thin, and so are joints with only such limbs.
     widths = [min(full, max(1.0, _length(points[a] - points[b]) / 3)) for a, b in limbs]
     radii = {
         joint: max([w for limb, w in zip(limbs, widths, strict=True) if joint in limb] or [full])
@@ -94,20 +94,20 @@ def _draw_pose(
 
 
 def _draw_number(canvas: NDArray[np.uint8], points: NDArray[np.float32], number: int) -> None:
-    """White on dark, above the highest point; inside the image as far as its height goes."""
+    """White on dark, above the highest point but below the image's upper border."""
     height = max(8, round(5 * _line_width(points, canvas.shape)))
     thick = max(1, height // 10)
     scale = cv2.getFontScaleFromHeight(_FONT, height, thick)
     text = str(number)
     (width, _), _ = cv2.getTextSize(text, _FONT, scale, thick)
     x, y = points[points[:, 1].argmin()]
-    place = _whole(x - width / 2), _whole(max(y - height / 2, height + thick))
-    cv2.putText(canvas, text, place, _FONT, scale, _OUTLINE, 3 * thick, cv2.LINE_AA)
-    cv2.putText(canvas, text, place, _FONT, scale, _JOINT, thick, cv2.LINE_AA)
+    origin = _whole(x - width / 2), _whole(max(y - height / 2, height + thick))
+    cv2.putText(canvas, text, origin, _FONT, scale, _OUTLINE, 3 * thick, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, _FONT, scale, _JOINT, thick, cv2.LINE_AA)
 
 
 def _joint_colors(skeleton: Skeleton) -> list[Color]:
-    """The first joint of a flip pair is a left one by name, or else by its place in the pair."""
+    """Colors by side; the first joint of a flip pair is the left one unless its name says right."""
     colors = [CENTER] * len(skeleton)
     for pair in skeleton.flip_pairs:
         first, second = pair if "right" not in skeleton.keypoints[pair[0]] else pair[::-1]
@@ -144,11 +144,11 @@ def _disc(
 
 
 def _whole(value: float) -> int:
-    """A pixel, brought into `_REACH`."""
+    """A coordinate as a whole pixel within `_REACH`."""
     return round(float(np.clip(value, *_REACH)))
 
 
 def _fixed(point: NDArray[np.float32]) -> tuple[int, int]:
-    """Fixed-point coordinates, brought into `_REACH`."""
+    """A point within `_REACH` in OpenCV's fixed-point coordinates."""
     x, y = np.clip(point, *_REACH) * (1 << _SHIFT)
     return round(float(x)), round(float(y))

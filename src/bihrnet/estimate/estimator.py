@@ -1,4 +1,4 @@
-"""Top-down pose estimation: boxes, crops, heatmaps, poses."""
+"""Top-down pose estimation: boxes of the people, crops, heatmaps, poses."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from bihrnet.estimate.boxes import check_boxes, check_detections
 from bihrnet.estimate.detectors import PersonDetector, open_detector
 from bihrnet.estimate.smoothing import Smoother
 from bihrnet.estimate.tracking import Tracker
-from bihrnet.estimate.video import Frame, VideoReader
-from bihrnet.heatmap import decode_in_images
+from bihrnet.estimate.video import VideoReader
 from bihrnet.images import as_rgb, read_image
-from bihrnet.model import HeatmapModel
-from bihrnet.oks import oks_nms
-from bihrnet.pose import ImagePoses, Pose, pose_score
+from bihrnet.model import HeatmapModel, predict_crops
+from bihrnet.pose import Frame, ImagePoses, Pose, oks_nms, pose_score
 from bihrnet.zoo import load
 
 
@@ -31,11 +29,11 @@ class PoseEstimator:
     Args:
         model: a bundled name, a .bhr file, a checkpoint or a `HeatmapModel`; None for the bundled
             default.
-        detector: where the people are: "whole" takes the image to show one person, whose box is
-            the middle 80 %, a .json file brings boxes, an .onnx file is run as a detector, and a
+        detector: what finds the people: "whole" takes the image to show one person, whose box is
+            its middle 80 %; a .json file holds boxes; an .onnx file is run as a detector; a
             `PersonDetector` is a function of your own.
         batch_size: people that go through the network at once.
-        threads: of the engine; None for all cores. Detectors and checkpoints have their own.
+        threads: of the engine; None for all cores. Detectors and checkpoints choose theirs.
 
     Attributes:
         model: the `HeatmapModel`; `model.spec.skeleton` names the keypoints.
@@ -72,8 +70,8 @@ class PoseEstimator:
         Args:
             image: path of an image file, or an array as `images.as_rgb` takes it: (H, W, 3) uint8
                 RGB, also gray, RGBA or uint16.
-            boxes: (N, 4) x, y, width, height of the people in pixels where they are known; they
-                may reach over the border. The detector is not asked then.
+            boxes: (N, 4) x, y, width, height of the people in pixels, if they are known; they may
+                extend over the border. The detector does not run then.
 
         Raises:
             BihrnetError: the image cannot be read, or a box is empty, not finite or outside.
@@ -90,18 +88,18 @@ class PoseEstimator:
     def video(
         self, source: str | Path | int, *, smooth: bool = True
     ) -> Iterator[tuple[NDArray[np.uint8], ImagePoses]]:
-        """Frames of a video file, or of the camera with this index, with their poses.
+        """Frames of a video file, or of a camera, with their poses.
 
         Args:
-            source: path, or index of a camera.
+            source: path of a file, or index of a camera.
             smooth: as in `watch`.
 
         Yields:
-            ((H, W, 3) uint8 RGB, poses of the frame). A file that breaks off ends early, with a
-            logged warning.
+            ((H, W, 3) uint8 RGB, poses of the frame). A truncated file ends early, with a logged
+            warning.
 
         Raises:
-            BihrnetError: the video cannot be opened or not one frame can be decoded.
+            BihrnetError: the video cannot be opened or no frame can be decoded.
         """
         for frame, found in self.watch(VideoReader(source), smooth=smooth):
             yield frame.image, found
@@ -109,11 +107,11 @@ class PoseEstimator:
     def watch(
         self, frames: Iterable[Frame], *, smooth: bool = True
     ) -> Iterator[tuple[Frame, ImagePoses]]:
-        """Frames of one video with their poses, whose `track_id`s tell who is who.
+        """Frames of one video with their poses; a person keeps its `track_id` over the frames.
 
         Args:
-            frames: in order; their `seconds` count.
-            smooth: take the jitter out of keypoints (One Euro filter); they then lag a little.
+            frames: in order of their `seconds`.
+            smooth: remove jitter from the keypoints (One Euro filter); they then lag a little.
         """
         tracker, smoother = Tracker(self.model.spec.skeleton.sigmas), Smoother()
         for frame in frames:
@@ -124,13 +122,15 @@ class PoseEstimator:
             yield frame, replace(found, poses=poses)
 
     def estimate(self, frame: Frame, boxes: ArrayLike | None = None) -> ImagePoses:
-        """Poses of the people in a frame; `boxes` as in `__call__`."""
+        """Poses of the people in a frame, best first; `boxes` as in `__call__`."""
         if boxes is None:
             people, scores = check_detections(self.detector(frame), frame)
         else:
             people = check_boxes(boxes, frame)
             scores = np.ones(len(people))
-        keypoints = self._keypoints(frame.image, people)
+        crops = [Crop.from_box(box, self.model.spec.input_size) for box in people]
+        pixels = [crop.warp(frame.image) for crop in crops]
+        keypoints = predict_crops(self.model, crops, pixels, batch_size=self.batch_size)
         poses = [
             Pose(points, box.astype(np.float32), pose_score(float(score), points[:, 2]))
             for points, box, score in zip(keypoints, people, scores, strict=True)
@@ -138,26 +138,8 @@ class PoseEstimator:
         height, width = frame.image.shape[:2]
         return ImagePoses(frame.file, width, height, self._distinct(poses), frame.number)
 
-    def _keypoints(
-        self, image: NDArray[np.uint8], boxes: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
-        """(N, K, 3) keypoints of N people, their crops run in batches."""
-        spec = self.model.spec
-        keypoints = np.empty((len(boxes), len(spec.skeleton), 3), dtype=np.float32)
-        for start in range(0, len(boxes), self.batch_size):
-            crops = [
-                Crop.from_box(box, spec.input_size)
-                for box in boxes[start : start + self.batch_size]
-            ]
-            heatmaps = self.model(np.stack([crop.warp(image) for crop in crops]))
-            found = decode_in_images(heatmaps, crops, spec.decoding, spec.stride, spec.sigma)
-            if not np.isfinite(found).all():
-                raise BihrnetError(f"model {spec.name!r} gives heatmaps that are not finite")
-            keypoints[start : start + len(found)] = found
-        return keypoints
-
     def _distinct(self, poses: list[Pose]) -> list[Pose]:
-        """Best first; of poses that overlap by OKS the best one."""
+        """Poses without duplicates (`oks_nms`), best first."""
         kept = oks_nms(
             [pose.keypoints[:, :2] for pose in poses],
             [pose.score for pose in poses],

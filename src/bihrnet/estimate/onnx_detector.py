@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.boxes import MIN_BOX_SCORE
 from bihrnet.estimate.onnx_outputs import read_people
-from bihrnet.estimate.video import Frame
+from bihrnet.pose import Frame
 
-#: Height and width of the input where the graph leaves them open.
+#: Height and width of the input where the graph does not fix them.
 OPEN_SIDE = 640
-#: Gray of what the image does not fill, as in YOLO's training.
+#: Gray level of the padding, as in YOLO's training.
 PADDING = 114
 
 _TYPES = {
@@ -27,19 +27,19 @@ _TYPES = {
 
 
 class OnnxDetector:
-    """People by a detector in an ONNX file; a `PersonDetector`.
+    """A detection network in an ONNX file; a `PersonDetector`.
 
     The image is scaled to fit the graph's input (1, 3, h, w) or (3, h, w), keeps its aspect ratio
-    and stands in the top left corner. What the outputs mean is recognized (`onnx_outputs`).
+    and lies in the top left corner. The layout of the outputs is recognized (`onnx_outputs`).
 
     Args:
         path: the file.
         min_score: boxes that score less are left out.
-        order: color order of the input. None is the custom of the layout: "BGR" for graphs with
-            the two outputs dets and labels (mmdeploy), "RGB" for all others.
+        order: color order of the input. None is the convention of the layout: "BGR" for graphs
+            with the two outputs dets and labels (mmdeploy), "RGB" for all others.
         mean: subtracted from pixel values 0..255, in the color order of the input.
-        std: divides what is left. None is the custom: 1 for mmdeploy, else 255. uint8 inputs take
-            the pixels as they are.
+        std: divides the difference. None is the convention of the layout: 1 for mmdeploy, else
+            255. uint8 inputs take the pixels as they are.
 
     Raises:
         BihrnetError: onnxruntime is missing, or the file is missing, broken or has other inputs.
@@ -66,10 +66,10 @@ class OnnxDetector:
         self._std = np.array(std or ([1] * 3 if mmdeploy else [255] * 3), dtype=np.float32)
 
     def __call__(self, frame: Frame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Boxes (N, 4) and scores (N,) of the people in the frame, cut off at its border.
+        """Boxes (N, 4) and scores (N,) of the people in the frame, clipped to its border.
 
         Raises:
-            BihrnetError: the graph fails, or its outputs fit no known layout.
+            BihrnetError: the graph fails, or its outputs match no known layout.
         """
         height, width = frame.image.shape[:2]
         scale = min(self._size[0] / height, self._size[1] / width)
@@ -108,7 +108,7 @@ def _open(path: str | Path) -> Any:
             f"{path}: ONNX detectors need onnxruntime: pip install 'bihrnet[detector]'"
         ) from None
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # a failure is told by the exception
+    options.log_severity_level = 4  # failures raise exceptions
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common base class
@@ -116,7 +116,7 @@ def _open(path: str | Path) -> Any:
 
 
 def _image_input(session: Any, path: str | Path) -> tuple[Any, tuple[int, int]]:
-    """The graph's only input and its (height, width); sides that the graph leaves open are 640."""
+    """The graph's only input and its (height, width); a side that is not fixed is `OPEN_SIDE`."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if len(inputs) == 1 else []
     front = [side if isinstance(side, int) else None for side in shape[:-2]]

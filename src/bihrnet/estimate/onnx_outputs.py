@@ -1,4 +1,4 @@
-"""What the outputs of an ONNX detector mean: boxes and scores of people from known layouts.
+"""Boxes and scores of people from the outputs of an ONNX detector, in one of the known layouts.
 
 A layout is recognized by the number of outputs and their shapes (docs/predict.md has the table):
 
@@ -7,13 +7,13 @@ layout          outputs                                             person class
 ==============  ==================================================  =============
 torchvision     boxes (N, 4), labels (N,), scores (N,), any order   1
 mmdeploy        dets (1, N, 5), labels (1, N)                       0
-finished rows   (1, N, 6) or (N, 6): box, score, whole class        0
+decoded rows    (1, N, 6) or (N, 6): box, score, integer class      0
 YOLO columns    (1, 4 + C, N): box, C class scores                  0
 YOLO rows       (1, N, 5 + C): box, objectness, C class scores      0
 ==============  ==================================================  =============
 
 Boxes are x1, y1, x2, y2 in input pixels; those of both YOLO layouts are center, width and height,
-and overlap until they are suppressed here.
+and non-maximum suppression is still to be done.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from bihrnet.errors import BihrnetError
 
-#: Raw boxes that overlap a better one by more than this IoU are duplicates.
+#: Boxes that overlap a better one by a larger IoU are suppressed.
 NMS_IOU = 0.5
 
 #: Boxes (N, 4), scores (N,), and whether overlapping boxes are suppressed already.
@@ -37,7 +37,7 @@ _Found = tuple[NDArray[Any], NDArray[Any], bool]
 def read_people(
     outputs: Sequence[NDArray[Any]], min_score: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """People among what a detector found.
+    """Select the people among a detector's objects.
 
     Args:
         outputs: of one run over one image, in the graph's order.
@@ -47,19 +47,19 @@ def read_people(
         boxes (N, 4) as x1, y1, x2, y2 in input pixels, and scores (N,).
 
     Raises:
-        BihrnetError: the outputs fit no layout, or scores leave 0..1.
+        BihrnetError: the outputs match no layout, or a score is outside of 0..1.
     """
     layout = {3: _torchvision, 2: _mmdeploy, 1: _yolo}.get(len(outputs))
     found = layout(outputs) if layout else None
     if found is None:
         shapes = ", ".join(f"{output.dtype} {output.shape}" for output in outputs)
         raise BihrnetError(
-            f"the outputs ({shapes}) fit no known detector; known are boxes (N, 4) + labels (N,) + "
-            "scores (N,); dets (1, N, 5) + labels (1, N); (1, N, 6); (1, 4 + C, N); (1, N, 5 + C)"
+            f"the outputs ({shapes}) match no known detector; known are boxes (N, 4) + labels (N,) "
+            "+ scores (N,); dets (1, N, 5) + labels (1, N); (1, N, 6); (1, 4 + C, N); (1, N, 5 + C)"
         )
     boxes, scores = found[0].astype(np.float64), found[1].astype(np.float64)
     if not ((scores >= 0) & (scores <= 1)).all():  # false for NaN, too
-        raise BihrnetError("its scores leave 0..1: export the graph together with its decoding")
+        raise BihrnetError("its scores are not in 0..1: export the graph with its decoding")
     keep = scores >= min_score
     boxes, scores = boxes[keep], scores[keep]
     if not found[2] and len(scores):

@@ -1,4 +1,4 @@
-"""Keypoints of a video without their jitter: the One Euro filter, person by person."""
+"""Removing jitter from the keypoints of a video: the One Euro filter, one per person."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from bihrnet.estimate.tracking import PATIENCE
 from bihrnet.pose import Pose
 
-#: Cutoff for a keypoint at rest, Hz; the lower, the calmer.
+#: Cutoff frequency for a keypoint at rest, Hz; a lower one removes more jitter.
 MIN_CUTOFF = 1.0
-#: Hz more for every body size that a keypoint moves in a second; the higher, the less it lags.
+#: Increase of the cutoff per speed, Hz per body size a second; a higher one lags less.
 SPEED_COEFFICIENT = 1.0
-#: Cutoff of the speed itself, Hz.
+#: Cutoff frequency of the speed itself, Hz.
 SPEED_CUTOFF = 1.0
-#: A keypoint that scores less is a guess, which must not drag along those that are seen.
+#: A keypoint that scores less is a guess, which must not influence keypoints that are seen.
 MIN_SCORE = 0.1
-#: Frames are never closer, seconds.
+#: Smallest time between two frames, seconds.
 _MIN_STEP = 1e-3
 
 
 class _State(NamedTuple):
-    """Points as filtered last (K, 2), their velocities (K, 2) and when that was (K, 1)."""
+    """The last filtered points (K, 2), their velocities (K, 2) and times (K, 1)."""
 
     points: NDArray[np.float64]
     velocity: NDArray[np.float64]
@@ -34,11 +34,13 @@ class _State(NamedTuple):
 
 
 class OneEuroFilter:
-    """Low-pass filter that opens with speed (Casiez, Roussel and Vogel 2012), over K points.
+    """Low-pass filter of K points whose cutoff rises with their speed.
 
-    At rest it takes away jitter, in motion it follows. Speeds are in body sizes per second, so
-    that the same numbers suit any resolution and distance; a point's cutoff is that of its x and y.
-    A point that is seen goes on from where it was seen last: guesses in between leave no trace.
+    "1 € Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive Systems",
+    Casiez, Roussel and Vogel, CHI 2012. It removes jitter at rest and follows in motion. Speeds are
+    in body sizes per second, so that the same parameters suit any resolution and distance; x and y
+    of a point share a cutoff. A point that is seen continues from where it was last seen: guesses
+    in between have no influence on it.
 
     Args:
         count: K.
@@ -55,13 +57,16 @@ class OneEuroFilter:
     def __call__(
         self, points: NDArray[np.float32], seen: NDArray[np.bool_], seconds: float, size: float
     ) -> NDArray[np.float32]:
-        """The next points (K, 2), filtered; where there is no earlier one, as they are.
+        """Filter the next points; those without a predecessor stay as they are.
 
         Args:
-            points: in pixels.
+            points: (K, 2) in pixels.
             seen: (K,) false for a point that is only a guess.
-            seconds: their time. After a long time the filter takes points as they are.
+            seconds: their time. After a long gap points stay almost as they are.
             size: of the body in pixels, more than 0.
+
+        Returns:
+            (K, 2) in pixels.
         """
         before = _choose(seen, self._seen, self._shown)
         step = np.maximum(seconds - before.seconds, _MIN_STEP)
@@ -76,13 +81,13 @@ class OneEuroFilter:
 
 
 def _choose(which: NDArray[np.bool_], one: _State, other: _State) -> _State:
-    """The states of `one` where true, else of `other`."""
+    """The states of `one` where `which` (K,) is true, else of `other`."""
     pairs = zip(one, other, strict=True)
     return _State(*(np.where(which[:, None], first, second) for first, second in pairs))
 
 
 def _weight(cutoff: NDArray[np.float64] | float, step: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weight of the newest value in a low-pass filter of first order (the paper's alpha)."""
+    """Weight of the newest value in a first-order low-pass filter, the paper's alpha."""
     return np.asarray(1 / (1 + 1 / (2 * pi * cutoff * step)))
 
 
@@ -93,7 +98,7 @@ class Smoother:
         self._filters: dict[int, OneEuroFilter] = {}
 
     def update(self, poses: Sequence[Pose], seconds: float) -> list[Pose]:
-        """The same poses with smoothed keypoints; boxes and scores stay.
+        """The same poses with smoothed keypoints; boxes and scores stay the same.
 
         Args:
             poses: of one frame, each with a `track_id`.

@@ -1,4 +1,4 @@
-"""What a user may name as input: image and video files, folders, globs, cameras."""
+"""The inputs that a user may name: image and video files, folders, globs, cameras."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ class Source:
 
 
 def find_sources(inputs: Sequence[str]) -> list[Source]:
-    """Resolve what was named on a command line.
+    """Resolve the inputs of a command line.
 
-    A folder gives its image and video files in the order of their names, without hidden files and
-    subfolders; a glob, in which ``**`` crosses folders, likewise only image and video files. A file
-    named by itself is a video by its suffix and otherwise taken for an image. "0" or "webcam:0" is
-    a camera unless a file is called so. What is named twice is taken once.
+    A folder stands for its image and video files in the order of their names, without hidden files
+    and subfolders; a glob, in which ``**`` crosses folders, likewise for image and video files
+    only. A single file is a video or an image by its suffix; any other suffix is taken for an
+    image. "0" or "webcam:0" is a camera unless there is a file of that name. Duplicates are
+    removed.
 
     Raises:
-        BihrnetError: something named does not exist or holds no image and no video.
+        BihrnetError: an input does not exist, or holds neither image nor video.
     """
     return list(dict.fromkeys(source for name in inputs for source in _resolve(name)))
 
@@ -64,12 +65,12 @@ def _resolve(name: str) -> list[Source]:
             files = sorted(map(Path, glob.glob(name, recursive=True)))
         else:
             raise BihrnetError(f"{name or repr(name)}: there is no such file or folder")
-    except OSError as error:  # no right to look into the folder, or an absurd name
+    except OSError as error:  # no permission, or an absurd name
         raise BihrnetError(f"{name}: cannot be read: {error.strerror or error}") from error
     known = [_file(file) for file in files if _is_known(file)]
     if not known:
         verb = "holds" if path.is_dir() else "matches"
-        raise BihrnetError(f"{name}: {verb} no image and no video")
+        raise BihrnetError(f"{name}: {verb} neither images nor videos")
     return known
 
 

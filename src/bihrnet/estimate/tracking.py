@@ -1,4 +1,4 @@
-"""Who is who from frame to frame: a person keeps one number for as long as somebody sees them."""
+"""Tracking: a person keeps one number from frame to frame for as long as they are seen."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bihrnet.oks import oks
-from bihrnet.pose import Pose
+from bihrnet.pose import Pose, oks
 
 #: Seconds that a person may be hidden, or missed by the detector, and keep the number.
 PATIENCE = 1.0
-#: Poses that are less alike are of different people.
+#: Poses that are less similar are of different people.
 MIN_SIMILARITY = 0.25
 
 
@@ -28,10 +27,10 @@ class _Track:
 class Tracker:
     """Numbers the people of one video, from 1; frames come one after the other.
 
-    Two poses are as alike as the mean of their boxes' intersection over union and of their object
-    keypoint similarity: boxes hold while limbs move, keypoints tell apart people whose boxes
-    overlap. The pair that is most alike is joined first, then the next one (greedy assignment).
-    Looks play no part, so who comes back after `PATIENCE` gets a new number.
+    The similarity of two poses is the mean of their boxes' intersection over union and of their
+    object keypoint similarity: boxes are stable while limbs move, keypoints distinguish people
+    whose boxes overlap. Pairs are matched greedily, the most similar first. Appearance plays no
+    part, so somebody who comes back after `PATIENCE` gets a new number.
 
     Args:
         sigmas: (K,) `Skeleton.sigmas`.
@@ -70,20 +69,20 @@ class Tracker:
         if not numbers or not poses:
             return {}
         known = [self._tracks[number].pose for number in numbers]
-        alike = np.stack([self._similarities(pose, known) for pose in poses])
-        found: dict[int, int] = {}
-        while alike.max() >= MIN_SIMILARITY:
-            index, track = np.unravel_index(int(alike.argmax()), alike.shape)
-            found[int(index)] = numbers[track]
-            alike[index, :] = alike[:, track] = -1
-        return found
+        similar = np.stack([self._similarities(pose, known) for pose in poses])
+        matched: dict[int, int] = {}
+        while similar.max() >= MIN_SIMILARITY:
+            index, track = np.unravel_index(int(similar.argmax()), similar.shape)
+            matched[int(index)] = numbers[track]
+            similar[index, :] = similar[:, track] = -1
+        return matched
 
     def _similarities(self, pose: Pose, others: Sequence[Pose]) -> NDArray[np.float64]:
         boxes = np.stack([other.bbox for other in others]).astype(np.float64)
         keypoints = np.stack([other.keypoints[:, :2] for other in others])
         area, areas = float(pose.bbox[2] * pose.bbox[3]), boxes[:, 2] * boxes[:, 3]
-        similar = oks(pose.keypoints[:, :2], keypoints, area, areas, self._sigmas)
-        return (similar + _iou(pose.bbox.astype(np.float64), boxes)) / 2
+        similarities = oks(pose.keypoints[:, :2], keypoints, area, areas, self._sigmas)
+        return (similarities + _iou(pose.bbox.astype(np.float64), boxes)) / 2
 
 
 def _iou(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -16,36 +15,20 @@ from numpy.typing import NDArray
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.opencv_log import quiet_opencv
 from bihrnet.files import replacing
+from bihrnet.pose import Frame
 
 _log = logging.getLogger(__name__)
 
-#: Frame rate of what states none, as some cameras do.
+#: Frame rate of sources that do not state one, for instance some cameras.
 DEFAULT_FPS = 25.0
-#: OpenCV takes larger indices for other kinds of sources.
+#: OpenCV interprets larger indices as other kinds of sources.
 MAX_CAMERAS = 100
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One picture to look at.
-
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        file: where it came from, as the user named it; "" for an array.
-        number: 0-based number in a video, None for a single image.
-        seconds: since the video's first frame.
-    """
-
-    image: NDArray[np.uint8]
-    file: str = ""
-    number: int | None = None
-    seconds: float = 0.0
 
 
 class VideoReader:
     """The frames of a video file or camera, once, in order.
 
-    A file that breaks off gives the frames up to there; a warning of this module's logger says so.
+    A truncated file yields the frames before the break; this module's logger warns about it.
 
     Args:
         source: path of a video file, or the index of a camera.
@@ -53,8 +36,9 @@ class VideoReader:
     Attributes:
         name: the source as text, "webcam:0" for a camera.
         fps: frames per second.
-        frame_count: frames that the file's header promises; 0 where it does not say, as a camera.
-        live: whether it is a camera, which does not wait while a frame is looked at.
+        frame_count: number of frames according to the file's header; 0 where it is unknown, as for
+            a camera.
+        live: whether it is a camera, which does not wait while a frame is processed.
 
     Raises:
         BihrnetError: missing or unreadable file, or no such camera.
@@ -62,7 +46,7 @@ class VideoReader:
 
     def __init__(self, source: str | Path | int) -> None:
         camera = isinstance(source, int)
-        # OpenCV ends the whole process at a negative index.
+        # OpenCV aborts the process at a negative index.
         if isinstance(source, bool) or not isinstance(source, (int, str, Path)):
             raise BihrnetError(f"a video is a file or the index of a camera, not {source!r}")
         if isinstance(source, int) and not 0 <= source < MAX_CAMERAS:
@@ -73,7 +57,7 @@ class VideoReader:
         with quiet_opencv():
             self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         if not self._capture.isOpened():
-            cause = "there is no such camera" if camera else "it is damaged, empty or no video"
+            cause = "there is no such camera" if camera else "it is damaged, empty or not a video"
             raise BihrnetError(f"{self.name}: cannot be opened: {cause}")
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
@@ -84,7 +68,7 @@ class VideoReader:
         """Yield every frame; the file is closed after the last one.
 
         Raises:
-            BihrnetError: not one frame can be decoded.
+            BihrnetError: no frame can be decoded.
         """
         number = 0
         first = seconds = 0.0
@@ -99,43 +83,41 @@ class VideoReader:
                     first = stamp
                 elif stamp - first > seconds:
                     seconds = stamp - first
-                else:  # not every format has stamps
+                else:  # not every format has time stamps
                     seconds += 1 / self.fps
                 yield Frame(np.asarray(rgb, dtype=np.uint8), self.name, number, seconds)
                 number += 1
         finally:
             self._capture.release()
         if number == 0:
-            raise BihrnetError(f"{self.name}: not one frame can be decoded")
-        # Some formats state only a duration, so a count may be off by one or by rounding.
+            raise BihrnetError(f"{self.name}: no frame can be decoded")
+        # Some formats state only a duration, so the count may be off by one or by rounding.
         if self.frame_count - number > max(1, self.frame_count // 100):
-            _log.warning(
-                "%s: breaks off after %d of %d frames", self.name, number, self.frame_count
-            )
+            _log.warning("%s: truncated after %d of %d frames", self.name, number, self.frame_count)
 
     def _clock(self) -> float:
-        """Seconds of the frame just read, from any beginning."""
+        """Time of the frame just read, in seconds since an arbitrary start."""
         return monotonic() if self.live else self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
 
 
 @contextmanager
 def writing_video(path: str | Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
-    """Write an .mp4 file (MPEG-4 Part 2, the one fast codec in every OpenCV wheel).
+    """Write an .mp4 file (MPEG-4 Part 2, the only fast codec in every OpenCV wheel).
 
     Yields a function that appends an (H, W, 3) uint8 RGB frame; all frames have the size of the
-    first, and an odd last row or column is cut off. The file appears whole when the block ends,
-    and not at all when the block raises.
+    first, and an odd last row or column is cut off. The complete file appears when the block ends,
+    and none when the block raises.
 
     Args:
         path: ends in .mp4.
         fps: frames per second.
 
     Raises:
-        WriteError: the file cannot be opened, or not every frame arrived in it (a full disk:
-            OpenCV itself keeps silent about that).
+        WriteError: the file cannot be opened, or frames are missing from it (a full disk, which
+            OpenCV does not report).
     """
     writer = cv2.VideoWriter()
-    # The format counts time in at most 65535 parts of a second.
+    # The format's time base has at most 65535 ticks per second.
     rate = round(fps, 2) if fps < 655 else round(fps)
     count = 0
 
@@ -147,7 +129,7 @@ def writing_video(path: str | Path, fps: float) -> Iterator[Callable[[NDArray[np
             with quiet_opencv():
                 opened = writer.open(str(temporary), fourcc, rate, size)
             if not opened:
-                raise OSError(0, f"no video of {size[0]}x{size[1]} pixels can be opened there")
+                raise OSError(0, f"a video of {size[0]}x{size[1]} pixels cannot be opened")
         writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         count += 1
 
@@ -159,4 +141,6 @@ def writing_video(path: str | Path, fps: float) -> Iterator[Callable[[NDArray[np
         with quiet_opencv():
             arrived = int(cv2.VideoCapture(str(temporary)).get(cv2.CAP_PROP_FRAME_COUNT))
         if arrived < count:
-            raise OSError(0, f"only {max(arrived, 0)} of {count} frames arrived; is the disk full?")
+            raise OSError(
+                0, f"only {max(arrived, 0)} of {count} frames were written; is the disk full?"
+            )

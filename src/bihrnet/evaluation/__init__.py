@@ -1,1 +1,1 @@
-"""OKS AP, PCKh and PCK: from poses and their truth to the numbers of the papers."""
+"""A model over a data set, and the metrics of its predictions: OKS AP, PCKh and PCK."""

@@ -6,20 +6,61 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from bihrnet.data.people import PeopleDataset
 from bihrnet.errors import BihrnetError
-from bihrnet.evaluation.coco_files import GroundTruth, Result
-from bihrnet.oks import oks_nms
-from bihrnet.pose import pose_score
+from bihrnet.evaluation.coco_files import (
+    EvaluationProtocol,
+    GroundTruth,
+    Result,
+    read_ground_truth,
+)
+from bihrnet.evaluation.scores import Scores
+from bihrnet.pose import oks_nms, pose_score
 from bihrnet.skeleton import Skeleton
 
-#: In the order in which the evaluation states them.
+#: In the order in which faster-coco-eval returns them.
 METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
-#: Ranges of the images' crowd index. The paper cuts at 0.1, its evaluation code at 0.2, and
+#: Metric -> range of the images' crowd index. The paper ("CrowdPose: Efficient Crowded Scenes Pose
+#: Estimation and A New Benchmark", Li et al., CVPR 2019) cuts at 0.1, its evaluation code at 0.2;
 #: published numbers come from the code.
 _CROWD_RANGES = {"AP_easy": (0.0, 0.2), "AP_medium": (0.2, 0.8), "AP_hard": (0.8, np.inf)}
+
+
+def coco_scores(dataset: PeopleDataset, predictions: NDArray[np.float32]) -> Scores:
+    """OKS AP and AR of COCO's or CrowdPose's protocol; see `score_predictions`."""
+    results = dataset_results(dataset, predictions)
+    return Scores(evaluate_keypoints(results, _ground_truth(dataset), dataset.skeleton))
+
+
+def check_annotations(dataset: PeopleDataset) -> None:
+    """Check that the annotation file of a data set, if it has one, serves the evaluation.
+
+    Raises:
+        BihrnetError: it does not, or faster-coco-eval is not installed.
+    """
+    if dataset.annotations is not None:
+        evaluate_keypoints([], _ground_truth(dataset), dataset.skeleton)
+
+
+def dataset_results(
+    dataset: PeopleDataset, predictions: NDArray[np.float32]
+) -> list[dict[str, Any]]:
+    """Predictions in the COCO results format, scored and without duplicates (`coco_results`).
+
+    A person's area there is that of the crop before it grew to the input's aspect ratio.
+
+    Args:
+        dataset: the people that were predicted.
+        predictions: (N, K, 3) x, y in image pixels and score, in the order of `dataset.people`.
+    """
+    people = [(one.image_id, one.score, one.size[0] * one.size[1]) for one in dataset.people]
+    image_ids, box_scores, areas = zip(*people, strict=True)
+    return coco_results(
+        image_ids, predictions, box_scores, areas, dataset.skeleton, dataset.category_id
+    )
 
 
 def coco_results(
@@ -77,10 +118,10 @@ def evaluate_keypoints(
     """Average precision and recall over OKS 0.50:0.05:0.95, at most 20 poses an image.
 
     Args:
-        results: poses in the COCO results format, in images of the truth; scores are taken as
-            they are.
+        results: poses in the COCO results format, in images of the truth; their scores are taken
+            as they are.
         truth: every image in it counts, with poses or without.
-        skeleton: joints of the poses; its sigmas make the OKS.
+        skeleton: of the poses; the OKS takes its sigmas.
 
     Returns:
         `METRICS`, in 0..1, and where the images have a crowd index also AP_easy, AP_medium and
@@ -103,6 +144,13 @@ def evaluate_keypoints(
     return metrics
 
 
+def _ground_truth(dataset: PeopleDataset) -> GroundTruth:
+    if dataset.annotations is None:
+        raise BihrnetError(f"data set {dataset.name!r} has no annotation file, which AP needs")
+    protocol: EvaluationProtocol = "crowdpose" if dataset.protocol == "crowdpose" else "coco"
+    return read_ground_truth(dataset.annotations, len(dataset.skeleton), protocol)
+
+
 def _average_precision(
     results: Iterable[Result], truth: GroundTruth, image_ids: Iterable[int], skeleton: Skeleton
 ) -> dict[str, float]:
@@ -119,8 +167,8 @@ def _average_precision(
             "annotations": [one for one in truth.people if one["image_id"] in chosen],
         }
     )
-    # Only what the format demands: a "bbox" among the keys would change the poses' areas. New
-    # dictionaries, because the evaluation writes into them.
+    # Only what the format requires: a "bbox" would change the poses' areas. New dictionaries,
+    # because the evaluation writes into them.
     poses = [
         {
             "image_id": one["image_id"],
@@ -139,5 +187,5 @@ def _average_precision(
     )
     evaluation.run()
     values = zip(METRICS, evaluation.all_stats, strict=True)
-    # The evaluation says -1 where there is no ground truth.
+    # -1 means that there is no ground truth.
     return {name: float(value) for name, value in values if value >= 0}

@@ -1,4 +1,4 @@
-"""The two files of a COCO keypoint evaluation: ground truth, and results to be judged by it."""
+"""The two files of a COCO keypoint evaluation: ground truth, and results to score against it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ CROWDPOSE_BOX_AREA = 0.53
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """What poses are judged by.
+    """What poses are scored against.
 
     Attributes:
         images: crowd index of every image by its id; None outside CrowdPose.
         people: annotations as COCO dictionaries, with an area each.
-        category_id: of people in the file; other categories are not judged.
+        category_id: of people in the file; other categories do not count.
     """
 
     images: dict[int, float | None]
@@ -110,7 +110,7 @@ def read_results(path: Path, joints: int, truth: GroundTruth) -> list[dict[str, 
         truth: whose images the poses refer to.
 
     Raises:
-        BihrnetError: unreadable, no JSON, NaN, another number of keypoints or an unknown image;
+        BihrnetError: unreadable, not JSON, NaN, another number of keypoints or an unknown image;
             the sentence names file and entry.
     """
     results, poses = read_json(path, _RESULTS), []

@@ -1,16 +1,20 @@
-"""Percentage of correct keypoints: a joint is right within a share of a reference length.
+"""Percentage of correct keypoints: a joint is correct within a share of a reference length.
 
-PCKh takes the head as reference (Andriluka et al. 2014), PCK the torso (Yang and Ramanan 2013).
+PCKh takes the head as reference ("2D Human Pose Estimation: New Benchmark and State of the Art
+Analysis", Andriluka et al., CVPR 2014), PCK the torso ("Articulated Human Detection with Flexible
+Mixtures of Parts", Yang and Ramanan, TPAMI 2013).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bihrnet.data.people import PeopleDataset
+from bihrnet.evaluation.scores import Scores, finite
 from bihrnet.skeleton import Skeleton
 
 #: Metric -> (the two joints whose distance is the reference length, share of it).
@@ -22,13 +26,13 @@ SEGMENT_METRICS = {
 
 @dataclass(frozen=True, eq=False)
 class PckResult:
-    """Counts of right and of judged joints; all shares follow from them.
+    """Counts of correct and of evaluated joints; all shares follow from them.
 
     Attributes:
         hits: (K,) predictions within the threshold, per joint.
-        counts: (K,) labeled joints that were judged.
-        instances: people judged.
-        left_out: people without a reference length.
+        counts: (K,) labeled joints of the people that count.
+        instances: people that count.
+        left_out: people without a reference length, who do not count.
     """
 
     hits: NDArray[np.int64]
@@ -49,6 +53,35 @@ class PckResult:
         return 100.0 * int(self.hits[chosen].sum()) / count if count else float("nan")
 
 
+def pck_scores(dataset: PeopleDataset, predictions: NDArray[np.float32]) -> Scores:
+    """PCKh@0.5 and PCK@0.2 as far as the skeleton has their joints; see `score_predictions`."""
+    keypoints, visible = labels(dataset)
+    results = segment_pck(predictions[:, :, :2], keypoints, visible, dataset.skeleton)
+    return scores_from_results(results, dataset.skeleton)
+
+
+def scores_from_results(results: Mapping[str, PckResult], skeleton: Skeleton) -> Scores:
+    """Shares by metric, over all joints and joint by joint."""
+    return Scores(
+        metrics=finite({metric: result.total() for metric, result in results.items()}),
+        by_joint={
+            metric: finite(dict(zip(skeleton.keypoints, result.by_joint.tolist(), strict=True)))
+            for metric, result in results.items()
+        },
+        left_out={metric: result.left_out for metric, result in results.items()},
+    )
+
+
+def labels(dataset: PeopleDataset) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Keypoints (N, K, 2) in image pixels and visibility (N, K) of all people.
+
+    In one pass, because a data set may draw or read a person anew at every access.
+    """
+    pairs = [(person.keypoints, person.visible) for person in dataset.people]
+    keypoints, visible = zip(*pairs, strict=True)
+    return np.stack(keypoints), np.stack(visible)
+
+
 def pck(
     predictions: ArrayLike,
     truth: ArrayLike,
@@ -56,7 +89,7 @@ def pck(
     reference: ArrayLike,
     threshold: float,
 ) -> PckResult:
-    """Count the joints whose error is at most ``threshold * reference``.
+    """Count the joints whose error is at most ``threshold * reference``, in pixels.
 
     Args:
         predictions: (N, K, 2) in image pixels; NaN counts as wrong.
@@ -67,13 +100,13 @@ def pck(
     """
     lengths = np.asarray(reference, dtype=np.float64)
     usable = np.isfinite(lengths) & (lengths > 0)
-    judged = (np.asarray(visible) > 0) & usable[:, None]
+    counted = (np.asarray(visible) > 0) & usable[:, None]
     errors = np.asarray(predictions, dtype=np.float64) - np.asarray(truth, dtype=np.float64)
     distance = np.sqrt((errors**2).sum(axis=2))
-    right = judged & (distance <= threshold * np.where(usable, lengths, 0)[:, None])
+    hits = counted & (distance <= threshold * np.where(usable, lengths, 0)[:, None])
     return PckResult(
-        hits=right.sum(axis=0),
-        counts=judged.sum(axis=0),
+        hits=hits.sum(axis=0),
+        counts=counted.sum(axis=0),
         instances=int(usable.sum()),
         left_out=int((~usable).sum()),
     )

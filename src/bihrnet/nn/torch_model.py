@@ -7,7 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
+from bihrnet.model import ModelSpec
+from bihrnet.nn.normalization import NormalizePixels
 
 
 class TorchModel:
@@ -26,8 +27,7 @@ class TorchModel:
         self._device = torch.device(device)
         self.module = module.eval().to(self._device)
         self._spec = spec
-        self._mean = 255 * torch.tensor(IMAGENET_MEAN, device=self._device)
-        self._std = 255 * torch.tensor(IMAGENET_STD, device=self._device)
+        self._normalize = NormalizePixels().to(self._device)
 
     @property
     def spec(self) -> ModelSpec:
@@ -39,6 +39,4 @@ class TorchModel:
         """(N, h, w, 3) uint8 RGB -> (N, K, h/4, w/4) float32 heatmaps."""
         # A copy: torch takes neither reversed nor read-only arrays.
         pixels = torch.from_numpy(np.array(crops, order="C")).to(self._device)
-        normalized = (pixels.float() - self._mean) / self._std
-        # A permuted view: channels last in memory, which is also the fastest layout on CPUs.
-        return self.module(normalized.permute(0, 3, 1, 2)).float().cpu().numpy()
+        return self.module(self._normalize(pixels)).float().cpu().numpy()

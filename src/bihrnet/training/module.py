@@ -15,10 +15,10 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from bihrnet.data.people import PeopleDataset
 from bihrnet.errors import BihrnetError
-from bihrnet.evaluation.evaluate import score_predictions
-from bihrnet.heatmap import decode_in_images, flip_merge
-from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.evaluation.protocols import score_predictions
+from bihrnet.model import ModelSpec, decode_crops
 from bihrnet.nn.logits import heatmaps
+from bihrnet.nn.normalization import NormalizePixels
 from bihrnet.training.batches import Batch
 from bihrnet.training.binarization import BinarizationSchedule
 from bihrnet.training.checkpoint import random_states, restore_random_states
@@ -43,9 +43,6 @@ class PoseTraining(pl.LightningModule):
         teacher: as the recipe's `teacher` section asks.
         compile: let torch.compile fuse the training pass; evaluation stays as it is.
     """
-
-    _mean: Tensor
-    _std: Tensor
 
     def __init__(
         self,
@@ -76,9 +73,15 @@ class PoseTraining(pl.LightningModule):
         self._pose_loss = POSE_LOSSES[recipe.loss]
         self._predicted: list[tuple[int, NDArray[np.float32]]] = []
         self._validation_loss = 0.0
-        mean, std = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
-        self.register_buffer("_mean", 255 * mean[:, None, None], persistent=False)
-        self.register_buffer("_std", 255 * std[:, None, None], persistent=False)
+        self._normalize = NormalizePixels()
+        self._spec = ModelSpec(
+            name=recipe.model_name,
+            skeleton=validation.skeleton,
+            input_size=recipe.data.input_size,
+            decoding=recipe.evaluation.decoding,
+            flip_test=recipe.evaluation.flip_test,
+            sigma=recipe.data.sigma,
+        )
 
     def setup(self, stage: str) -> None:
         """Move what is not a submodule to the device of this process."""
@@ -95,7 +98,7 @@ class PoseTraining(pl.LightningModule):
         losses are summed.
         """
         self._binarization.advance(self.global_step)
-        crops = self._normalized(batch["crop"])
+        crops = self._normalize(batch["crop"])
         outputs = self._learn(crops)
         stacks = [output.float() for output in _as_list(outputs)]
         target, weight = batch["target"], batch["weight"]
@@ -147,21 +150,17 @@ class PoseTraining(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect keypoints, in image pixels, and the sum of the pose loss over samples."""
         network = self._average.network if self._average is not None else self.network
-        crops = self._normalized(batch["crop"])
-        outputs = network(crops).float()
+        inputs = self._normalize(batch["crop"])
+        outputs = network(inputs).float()
         loss = self._pose_loss(outputs, batch["target"], batch["weight"])
-        self._validation_loss += loss.item() * len(crops)
-        maps = self._heatmaps(outputs)
-        if self.recipe.evaluation.flip_test:
-            mirrored = self._heatmaps(network(crops.flip(3)).float())
-            maps = flip_merge(maps, mirrored, self._validation.skeleton.flip_permutation)
+        self._validation_loss += loss.item() * len(inputs)
+        mirrored = None
+        if self._spec.flip_test:
+            mirrored = self._heatmaps(network(inputs.flip(3)).float())
         indices = batch["index"].tolist()
-        people, size = self._validation.people, self.recipe.data.input_size
-        places = [people[index].crop(size) for index in indices]
-        found = decode_in_images(
-            maps, places, self.recipe.evaluation.decoding, sigma=self.recipe.data.sigma
-        )
-        self._predicted.extend(zip(indices, found, strict=True))
+        crops = [self._validation.people[index].crop(self._spec.input_size) for index in indices]
+        keypoints = decode_crops(self._spec, crops, self._heatmaps(outputs), mirrored=mirrored)
+        self._predicted.extend(zip(indices, keypoints, strict=True))
 
     def on_validation_epoch_end(self) -> None:
         """Gather all processes' keypoints and score them; every process ends with the metrics."""
@@ -210,10 +209,6 @@ class PoseTraining(pl.LightningModule):
 
     def _heatmaps(self, outputs: Tensor) -> NDArray[np.float32]:
         return heatmaps(outputs, self.recipe.loss).cpu().numpy()
-
-    def _normalized(self, crops: Tensor) -> Tensor:
-        """(N, h, w, 3) uint8 RGB -> (N, 3, h, w) float, channels last in memory."""
-        return (crops.permute(0, 3, 1, 2).float() - self._mean) / self._std
 
 
 def _as_list(outputs: Tensor | list[Tensor]) -> list[Tensor]:

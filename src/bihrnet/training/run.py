@@ -20,7 +20,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset
 from bihrnet.errors import BihrnetError
-from bihrnet.evaluation.evaluate import score_predictions
+from bihrnet.evaluation.protocols import score_predictions
 from bihrnet.skeleton import Skeleton
 from bihrnet.training.batches import TrainBatches, default_workers, validation_batches
 from bihrnet.training.checkpoint import AtomicCheckpointIO
