@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bihrnet.errors import BihrnetError
+from bihrnet.skeleton import Skeleton
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,21 @@ class ImagePoses:
             "height": self.height,
             "poses": [pose.to_dict() for pose in self.poses],
         }
+
+
+def poses_document(model: str, skeleton: Skeleton, images: Sequence[ImagePoses]) -> dict[str, Any]:
+    """The JSON document of `bihrnet predict`.
+
+    Args:
+        model: its name.
+        skeleton: of the poses.
+        images: poses of every image and frame.
+    """
+    return {
+        "model": model,
+        "skeleton": skeleton.to_dict(),
+        "images": [image.to_dict() for image in images],
+    }
 
 
 def pose_score(

@@ -101,7 +101,7 @@ def test_a_reader_of_the_table_that_goes_away_costs_no_metrics(loaded, tmp_path,
     def closed(*_: object, **__: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr("bihrnet.cli.evaluate._show", closed)
+    monkeypatch.setattr("bihrnet.cli.evaluate._print_report", closed)
     target = tmp_path / "metrics.json"
     assert run("net.ckpt", "--dataset", "synthetic", "--json", target).exit_code != 0
     assert json.loads(target.read_text())["instances"] == 5
@@ -178,7 +178,10 @@ def test_other_number_of_keypoints_is_one_sentence(crowd_files) -> None:
         (["net.ckpt", "--dataset", "coco", "--annotations", "a"], "--annotations has no meaning"),
         (["net.ckpt", "--dataset", "coco", "--skeleton", "s"], "--skeleton has no meaning"),
         (["--results", "r", "--dataset", "coco"], "--results needs --annotations"),
-        (["--results", "r", "--dataset", "lsp"], "judged as coco or crowdpose, not as 'lsp'"),
+        (
+            ["--results", "r", "--dataset", "lsp"],
+            "is for --dataset coco or crowdpose, not lsp",
+        ),
         (["m", "--results", "r", "--dataset", "coco"], "MODEL has no meaning with --results"),
         (["--results", "r", "--dataset", "coco", "--no-flip"], "--flip has no meaning"),
         (["--results", "r", "--dataset", "coco", "--data", "d"], "--data has no meaning"),
@@ -189,7 +192,7 @@ def test_other_number_of_keypoints_is_one_sentence(crowd_files) -> None:
         ),
         (
             ["--results", "r", "--dataset", "crowdpose", "--annotations", "a", "--skeleton", "s"],
-            "--skeleton is for --dataset coco: crowdpose has joints of its own",
+            "--skeleton is for --dataset coco: crowdpose has its own keypoints",
         ),
     ],
 )
@@ -217,9 +220,9 @@ def test_no_file_of_the_command_is_overwritten(tmp_path):
     for name in ("results.json", "truth.json"):
         (tmp_path / name).write_text("[]")
     results, truth = tmp_path / "results.json", tmp_path / "truth.json"
-    judged = ["--dataset", "coco", "--results", results, "--annotations", truth]
+    poses = ["--dataset", "coco", "--results", results, "--annotations", truth]
     for target in (results, truth):
-        assert "would overwrite another file" in sentence(*judged, "--json", target)
+        assert "would overwrite another file" in sentence(*poses, "--json", target)
     model = ["net.ckpt", "--dataset", "lspet", "--data", tmp_path]
     both = ["--json", tmp_path / "x.json", "--save-results", tmp_path / "x.json"]
     assert "would overwrite another file" in sentence(*model, *both)

@@ -23,7 +23,7 @@ def test_demo_draws_its_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     result = CliRunner().invoke(app, ["demo"], catch_exceptions=False)
     assert result.exit_code == 0
     assert asked == [None], "the bundled default"
-    assert "drawn into output/person.jpg" in result.stdout
+    assert "saved to output/person.jpg" in result.stdout
     assert read_image("output/person.jpg").ndim == 3
     assert CliRunner().invoke(app, ["demo", "--out", "there"]).exit_code == 0
     assert Path("there/person.jpg").is_file()

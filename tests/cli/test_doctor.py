@@ -72,7 +72,7 @@ def test_kernels_that_run_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BIHRNET_ISA", raising=False)
     engine = json.loads(run("--json", "-"))["engine"]
     assert engine["isa"] == engine["usable"][0]
-    assert f"engine: {engine['isa']} kernels (the best this processor has" in run()
+    assert f"engine: {engine['isa']} kernels (the best of this processor" in run()
     monkeypatch.setenv("BIHRNET_ISA", "portable")
     assert "engine: portable kernels (forced by BIHRNET_ISA" in run()
 
@@ -81,7 +81,7 @@ def test_an_engine_that_cannot_run_as_asked_is_a_failure(monkeypatch: pytest.Mon
     monkeypatch.setenv("BIHRNET_ISA", "mmx")
     text = run(exit_code=1)
     assert "engine: cannot run: BIHRNET_ISA" in text
-    assert "computes its golden picture right with" in text
+    assert "reproduces its golden result with" in text
 
 
 def test_models_are_unchecked_where_the_engine_is_missing(
@@ -95,7 +95,7 @@ def test_models_are_unchecked_where_the_engine_is_missing(
     file.write_bytes(find_model().read_bytes())
     text = run(str(file), exit_code=1)
     assert "engine: cannot run: the compiled part of bihrnet is missing" in text
-    assert f"  {file}: not checked, for the engine cannot run\n" in text
+    assert f"  {file}: not checked, because the engine cannot run\n" in text
     report = json.loads(run(str(file), "--json", "-", exit_code=1))
     assert report["goldens"] == {name: {} for name in (*report["models"], str(file))}
 
@@ -106,7 +106,7 @@ def test_bundled_models_compute_right_with_every_kind_of_kernel() -> None:
     for checks in report["goldens"].values():
         assert list(checks) == report["engine"]["usable"]
         assert all(checks.values())
-    assert "computes its golden picture right with" in run()
+    assert "reproduces its golden result with" in run()
 
 
 def test_a_file_whose_golden_does_not_come_out_is_named(tmp_path: Path) -> None:

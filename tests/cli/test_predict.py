@@ -58,8 +58,8 @@ def test_a_picture(bihrnet, folder: Path) -> None:
     person("photo.png")
     code, out, _ = bihrnet("predict", "photo.png")
     assert code == 0
-    assert "1 pose in 1 image, found by dots@test" in out
-    assert "drawn into output/photo.png" in out
+    assert "1 pose in 1 image (dots@test)" in out
+    assert "saved to output/photo.png" in out
     drawn = read_image("output/photo.png")
     assert drawn.shape == (240, 200, 3)
     assert (drawn != read_image("photo.png")).any()
@@ -113,7 +113,7 @@ def test_a_video(bihrnet) -> None:
     code, out, _ = bihrnet("predict", "walk.mp4", "--out", "o")
     assert code == 0
     assert "4 poses in 4 frames" in out
-    assert "drawn into o/walk.mp4" in out
+    assert "saved to o/walk.mp4" in out
     reader = VideoReader("o/walk.mp4")
     assert (reader.fps, len(list(reader))) == (10, 4)
 
@@ -146,12 +146,12 @@ def test_a_folder_with_broken_files(bihrnet) -> None:
     code, out, err = bihrnet("predict", "pics", "--json", "all.json", "--out", "o")
     assert code == 0
     lines = err.splitlines()
-    passed_over = [line for line in lines if line.startswith("passed over: ")]
-    assert [line.split(": ")[1] for line in passed_over] == [
+    skipped = [line for line in lines if line.startswith("skipped: ")]
+    assert [line.split(": ")[1] for line in skipped] == [
         "pics/broken.mp4", "pics/empty.png", "pics/half.jpg", "pics/text.jpg"
     ]  # fmt: skip
     assert "pics/good.png: 1 pose in 1 image" in lines
-    assert "4 of 6 inputs passed over" in out
+    assert "4 of 6 inputs skipped" in out
     files = [image["file"] for image in json.loads(Path("all.json").read_text())["images"]]
     assert files == ["pics/good.mp4"] * 4 + ["pics/good.png"]
     assert sorted(path.name for path in Path("o").iterdir()) == ["good.mp4", "good.png"]
@@ -186,7 +186,7 @@ def test_a_detector_that_fails_in_the_middle_of_a_video(bihrnet, monkeypatch) ->
     code, out, err = bihrnet("predict", "v.mp4", *arguments)
     assert code == 0
     assert "v.mp4 ends early: v.mp4: box 0 [nan, nan, nan, nan] is empty or not finite" in err
-    assert "passed over" not in out
+    assert "skipped" not in out
     assert "2 poses in 2 frames" in out
     assert len(list(VideoReader("o/v.mp4"))) == 2
     assert len(json.loads(Path("v.json").read_text())["images"]) == 2
@@ -270,7 +270,7 @@ def test_mistakes_are_one_sentence_and_code_2(bihrnet, arguments, sentence) -> N
     Path("p/empty.mp4").touch()
     code, out, err = bihrnet("predict", *arguments)
     assert (code, out) == (2, "")
-    assert "watching" not in err
+    assert "camera; Ctrl-C" not in err
     assert err.splitlines()[-1].startswith(f"bihrnet: {sentence}")
     assert Path("p/a.png").read_bytes() == before
     assert not Path("output").exists()

@@ -1,24 +1,28 @@
-"""What `predict` and `demo` do: look at every input, write pictures and JSON, say how it went."""
+"""What `predict` and `demo` do with their inputs: find poses, draw them, write JSON, report."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from time import monotonic
 
 import typer
 from rich.progress import Progress
 
-from bihrnet.cli.output import console, write_json
+from bihrnet.cli.output import console, message, write_json
 from bihrnet.errors import BihrnetError
 from bihrnet.estimate.drawing import draw_poses
 from bihrnet.estimate.estimator import PoseEstimator
 from bihrnet.estimate.sources import Source
-from bihrnet.estimate.video import Frame, VideoReader, writing_video
+from bihrnet.estimate.video import VideoReader, writing_video
 from bihrnet.files import WriteError
 from bihrnet.images import WRITABLE_SUFFIXES, read_image, write_image
-from bihrnet.pose import ImagePoses
+from bihrnet.pose import Frame, ImagePoses, poses_document
+
+#: Seconds between two lines about a video where there is no progress bar.
+_INTERVAL = 10.0
 
 
 def annotate(
@@ -30,8 +34,8 @@ def annotate(
 ) -> None:
     """Estimate the poses of all sources, draw them and write them as JSON.
 
-    A source that cannot be read is named and passed over. Ctrl-C, or a picture that cannot be
-    written, ends the work; the poses found up to there are kept, and a video as far as it went.
+    A source that cannot be read is reported and skipped. Ctrl-C, or a picture that cannot be
+    written, ends the work; the poses found so far are kept, and a video up to that frame.
 
     Args:
         estimator: finds the poses.
@@ -44,47 +48,19 @@ def annotate(
         BihrnetError: no source could be read, or a file cannot be written.
         typer.Exit: code 130 after Ctrl-C, unless that ended a camera, which has no other end.
     """
-    # Silence ffmpeg about broken videos, before the first one is opened: the sentence is ours.
+    # Keep ffmpeg quiet about broken videos, from the first one on: bihrnet reports them itself.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    results: list[ImagePoses] = []
-    problems: list[BihrnetError] = []
-    written: list[Path] = []
-    stop: WriteError | KeyboardInterrupt | None = None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        for source in progress.track(sources, description="inputs"):
-            before, target = len(results), targets.get(source)
-            try:
-                _look(estimator, source, target, results.append, progress, smooth)
-            except (WriteError, KeyboardInterrupt) as reason:
-                stop = reason
-            except BihrnetError as error:
-                if len(results) > before:
-                    _say(f"{source.name} ends early: {error}")
-                else:
-                    problems.append(error)
-                    if len(sources) > 1:
-                        _say(f"passed over: {error}")
-            if len(results) > before:
-                if target:
-                    written.append(target)
-                if len(sources) > 1 and not console.is_terminal:
-                    _say(f"{source.name}: {_summary(results[before:])}")
-            if stop:
-                break
-    if not results:
-        raise stop or (problems[0] if len(sources) == 1 else BihrnetError("no input can be used"))
+    run = _Run(estimator, sources, targets, smooth)
+    interruption = run.process()
+    if not run.results:
+        only = run.skipped[0] if len(sources) == 1 and run.skipped else None
+        raise interruption or only or BihrnetError("no input can be used")
     spec = estimator.model.spec
-    images = [result.to_dict() for result in results]
-    write_json({"model": spec.name, "skeleton": spec.skeleton.to_dict(), "images": images}, json)
-    if isinstance(stop, WriteError):
-        raise stop
-    closing = [f"{_summary(results)}, found by {spec.name}"]
-    if written:
-        closing.append(f"drawn into {written[0] if len(written) == 1 else written[0].parent}")
-    if problems:
-        closing.append(f"{len(problems)} of {len(sources)} inputs passed over")
-    typer.echo("\n".join(closing), err=json == "-")
-    if stop and source.kind != "webcam":
+    write_json(poses_document(spec.name, spec.skeleton, run.results), json)
+    if isinstance(interruption, WriteError):
+        raise interruption
+    typer.echo(run.summary(), err=json == "-")
+    if interruption and run.current.kind != "webcam":
         raise typer.Exit(130)
 
 
@@ -115,63 +91,124 @@ def output_paths(sources: Sequence[Source], folder: Path) -> dict[Source, Path]:
     return targets
 
 
-def _look(
-    estimator: PoseEstimator,
-    source: Source,
-    target: Path | None,
-    keep: Callable[[ImagePoses], None],
-    progress: Progress,
-    smooth: bool,
-) -> None:
-    if source.kind == "image":
-        frame = Frame(read_image(source.name), source.name)
-        found = estimator.estimate(frame)
-        if target:
-            write_image(target, draw_poses(frame.image, found.poses, estimator.model.spec.skeleton))
-        keep(found)
-    else:
-        video = source.open_video()
-        if source.kind == "webcam":
-            _say("watching the camera; Ctrl-C ends it")
-        _look_at_video(estimator, video, target, keep, progress, smooth)
+class _Run:
+    """The work on all sources, and what has come of it so far; the arguments are `annotate`'s.
 
+    Attributes:
+        results: poses of every image and frame.
+        skipped: why sources could not be used.
+        written: annotated pictures.
+        current: the source that is processed.
+    """
 
-def _look_at_video(
-    estimator: PoseEstimator,
-    reader: VideoReader,
-    target: Path | None,
-    keep: Callable[[ImagePoses], None],
-    progress: Progress,
-    smooth: bool,
-) -> None:
-    skeleton = estimator.model.spec.skeleton
-    stopped: BaseException | None = None
-    done = written = 0
-    task = progress.add_task(Path(reader.name).name, total=reader.frame_count or None)
-    with ExitStack() as stack:
-        write = stack.enter_context(writing_video(target, reader.fps)) if target else None
+    def __init__(
+        self,
+        estimator: PoseEstimator,
+        sources: Sequence[Source],
+        targets: Mapping[Source, Path],
+        smooth: bool,
+    ) -> None:
+        self.results: list[ImagePoses] = []
+        self.skipped: list[BihrnetError] = []
+        self.written: list[Path] = []
+        self.current = sources[0]
+        self._estimator = estimator
+        self._sources = sources
+        self._targets = targets
+        self._smooth = smooth
+        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+
+    def process(self) -> WriteError | KeyboardInterrupt | None:
+        """Process the sources one after the other; returns what ended that early."""
+        with self._progress:
+            for source in self._progress.track(self._sources, description="inputs"):
+                self.current = source
+                interruption = self._process(source)
+                if interruption:
+                    return interruption
+        return None
+
+    def summary(self) -> str:
+        """What was found and where it was saved, in up to three lines."""
+        lines = [f"{_count(self.results)} ({self._estimator.model.spec.name})"]
+        if self.written:
+            several = len(self.written) > 1
+            lines.append(f"saved to {self.written[0].parent if several else self.written[0]}")
+        if self.skipped:
+            lines.append(f"{len(self.skipped)} of {len(self._sources)} inputs skipped")
+        return "\n".join(lines)
+
+    def _process(self, source: Source) -> WriteError | KeyboardInterrupt | None:
+        """One source; an error in it is reported, and only an interruption is returned."""
+        before, interruption = len(self.results), None
+        several = len(self._sources) > 1
         try:
-            for frame, found in estimator.watch(reader, smooth=smooth):
-                if write:
-                    picture = draw_poses(frame.image, found.poses, skeleton)
-                    # What a slow network misses of a camera's pictures must not hurry the rest.
-                    due = round(frame.seconds * reader.fps) if reader.live else 0
-                    for _ in range(max(1, due - written)):
-                        write(picture)
-                        written += 1
-                keep(found)
-                done += 1
-                progress.advance(task)
-        except (KeyboardInterrupt, BihrnetError) as reason:
-            if not done:
-                raise
-            stopped = reason  # only after the frames so far have become a whole file
-    progress.remove_task(task)
-    if stopped:
-        raise stopped
+            if source.kind == "image":
+                self._annotate_image(source.name, self._targets.get(source))
+            else:
+                video = source.open_video()
+                if source.kind == "webcam":
+                    message("reading the camera; Ctrl-C ends it")
+                self._annotate_video(video, self._targets.get(source))
+        except (WriteError, KeyboardInterrupt) as error:
+            interruption = error
+        except BihrnetError as error:
+            if len(self.results) > before:
+                message(f"{source.name} ends early: {error}")
+            else:
+                self.skipped.append(error)
+                if several:
+                    message(f"skipped: {error}")
+        if len(self.results) > before:
+            if source in self._targets:
+                self.written.append(self._targets[source])
+            if several and not console.is_terminal:
+                message(f"{source.name}: {_count(self.results[before:])}")
+        return interruption
+
+    def _annotate_image(self, name: str, target: Path | None) -> None:
+        frame = Frame(read_image(name), name)
+        found = self._estimator.estimate(frame)
+        if target:
+            skeleton = self._estimator.model.spec.skeleton
+            write_image(target, draw_poses(frame.image, found.poses, skeleton))
+        self.results.append(found)
+
+    def _annotate_video(self, reader: VideoReader, target: Path | None) -> None:
+        """Frame by frame; after an error the frames so far are kept as a complete video."""
+        skeleton = self._estimator.model.spec.skeleton
+        error: KeyboardInterrupt | BihrnetError | None = None
+        done = written = 0
+        reported = monotonic()
+        task = self._progress.add_task(Path(reader.name).name, total=reader.frame_count or None)
+        with ExitStack() as stack:
+            write = stack.enter_context(writing_video(target, reader.fps)) if target else None
+            try:
+                for frame, found in self._estimator.watch(reader, smooth=self._smooth):
+                    if write:
+                        picture = draw_poses(frame.image, found.poses, skeleton)
+                        # Repeat a picture for the frames of a camera that a slow network missed,
+                        # so that the video runs in real time.
+                        due = round(frame.seconds * reader.fps) if reader.live else 0
+                        for _ in range(max(1, due - written)):
+                            write(picture)
+                            written += 1
+                    self.results.append(found)
+                    done += 1
+                    self._progress.advance(task)
+                    if not console.is_terminal and monotonic() - reported > _INTERVAL:
+                        reported = monotonic()
+                        message(f"{reader.name}: {done} of {reader.frame_count or '?'} frames")
+            except (KeyboardInterrupt, BihrnetError) as reason:
+                if not done:
+                    raise
+                error = reason
+        self._progress.remove_task(task)
+        if error:
+            raise error
 
 
-def _summary(results: Sequence[ImagePoses]) -> str:
+def _count(results: Sequence[ImagePoses]) -> str:
     """For instance "3 poses in 2 images and 5 frames"."""
     poses = sum(len(result.poses) for result in results)
     frames = sum(result.frame is not None for result in results)
@@ -179,8 +216,4 @@ def _summary(results: Sequence[ImagePoses]) -> str:
     parts = [
         f"{n} {word}{'s' * (n != 1)}" for n, word in ((images, "image"), (frames, "frame")) if n
     ]
-    return f"{poses} pose{'s' * (poses != 1)} in {' and '.join(parts) or 'nothing'}"
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    return f"{poses} pose{'s' * (poses != 1)} in {' and '.join(parts)}"

@@ -1,4 +1,4 @@
-"""The `bihrnet` command: registers the commands and turns mistakes into one sentence."""
+"""The `bihrnet` command: registers all commands and prints a mistake as one sentence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bihrnet.errors import BihrnetError
 
 app = typer.Typer(
     name="bihrnet",
-    help="Human pose estimation that is really binary. With --debug a mistake shows its traceback.",
+    help="Human pose estimation with 1-bit networks. With --debug an error shows its traceback.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,10 +39,10 @@ def _show_version(asked: bool) -> None:
 def options(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Say the version."),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Options of `bihrnet` itself; the version is said before a command is looked for."""
+    """Options of `bihrnet` itself; --version works without a command."""
 
 
 def main() -> None:
@@ -50,7 +50,9 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what a terminal cannot
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a file name may hold characters that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     # Pillow warns about damaged metadata; what matters of it is reported in one sentence.
     warnings.filterwarnings("ignore", module="PIL")
@@ -66,10 +68,10 @@ def main() -> None:
             raise
         sys.exit(_fail(sentence))
     except BrokenPipeError:
-        # The reader (head, less) went away: not worth a traceback, nor a second one at exit.
+        # The reader (head, less) closed the pipe: no traceback, nor a second one at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:  # of a path that may not even be looked at, or is absurdly long
+    except OSError as error:  # of a path without permission, or too long a name
         if debug or error.filename is None:
             raise
         sys.exit(_fail(f"{error.filename}: {error.strerror}"))

@@ -1,4 +1,4 @@
-"""`bihrnet demo`: a pose at once, on the picture that comes with the package."""
+"""`bihrnet demo`: find a pose in the sample image that comes with the package."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ SAMPLE = Path(__file__).parents[1] / "samples" / "person.jpg"
 
 def demo(
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of the annotated picture.")
+        Path, typer.Option(metavar="DIR", help="Folder for the annotated picture.")
     ] = Path("output"),
 ) -> None:
-    """Find the pose in the picture that comes with the package, with the default model."""
-    from bihrnet.cli.annotation import annotate, output_paths
-    from bihrnet.estimate.estimator import PoseEstimator
-    from bihrnet.estimate.sources import find_sources
+    """Find the pose in a sample image with the default model, and draw it."""
+    from bihrnet.cli.output import busy
 
-    sources = find_sources([str(SAMPLE)])
-    annotate(PoseEstimator(), sources, output_paths(sources, out), None)
+    with busy("loading the default model"):
+        from bihrnet.cli.annotation import annotate, output_paths
+        from bihrnet.estimate.estimator import PoseEstimator
+        from bihrnet.estimate.sources import find_sources
+
+        sources = find_sources([str(SAMPLE)])
+        estimator = PoseEstimator()
+    annotate(estimator, sources, output_paths(sources, out), None)

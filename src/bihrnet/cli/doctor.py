@@ -1,4 +1,4 @@
-"""`bihrnet doctor`: what is installed here, what is missing, and whether models compute right."""
+"""`bihrnet doctor`: check the installation, the engine and the model files."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ import typer
 
 from bihrnet import __version__
 from bihrnet.cli.extras import OPTIONAL, remedy
-from bihrnet.cli.output import check_writable, write_json
+from bihrnet.cli.output import busy, check_writable, write_json
 from bihrnet.cpu import available_cores
 from bihrnet.errors import BihrnetError
 
-#: These are imported, not just looked up: their binaries may not fit the system.
+#: Imported to find out whether their binaries run on this system.
 _NATIVE = ("onnxruntime", "torch")
 
 
 def doctor(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE.bhr]...", help="Model files to check, besides the bundled."),
+        typer.Argument(metavar="[FILE.bhr]...", help="Model files to check besides the bundled."),
     ] = None,
     json: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write the report as JSON; - for stdout.")
+        str | None, typer.Option(metavar="FILE", help="Write the report; - for standard output.")
     ] = None,
 ) -> None:
-    """Say what is installed here, what is missing, and whether models compute right.
+    """Check the installation: libraries, the engine, and whether models compute correctly.
 
-    Every model file carries the result for a fixed picture; the engine has to come to the same.
-    Exit code 1 where it does not, or cannot run.
+    Every model file holds its result for a fixed image, which the engine must reproduce. The exit
+    code is 1 where it does not, or cannot run.
     """
+    from bihrnet.zoo import find_model
+
     check_writable(json, files or [])
-    report = examine(files or [])
+    paths = {str(file): find_model(file) for file in files or []}
+    with busy("checking libraries and models"):
+        report = examine(paths)
     write_json(report, json)
     if json != "-":
         _print(report)
-    right = all(all(checks.values()) for checks in report["goldens"].values())
-    if not right or "error" in report["engine"]:
+    correct = all(all(checks.values()) for checks in report["goldens"].values())
+    if not correct or "error" in report["engine"]:
         raise typer.Exit(1)
 
 
@@ -58,11 +62,11 @@ def _print(report: dict[str, Any]) -> None:
         typer.echo(f"  {model}: {_golden_line(checks)}")
 
 
-def examine(files: list[Path]) -> dict[str, Any]:
-    """The report: versions as text, None for a library that is missing or broken.
+def examine(files: dict[str, Path]) -> dict[str, Any]:
+    """The JSON document of `bihrnet doctor`; the version of a missing or broken library is None.
 
     Args:
-        files: `.bhr` files to check, besides the bundled ones.
+        files: `.bhr` files to check besides the bundled ones, by the name to report.
 
     Raises:
         BihrnetError: one of the files cannot be read.
@@ -96,7 +100,7 @@ def examine(files: list[Path]) -> dict[str, Any]:
 
 
 def _engine() -> dict[str, Any]:
-    """Which kernels of the 1-bit engine run here, and why; "error" where none can."""
+    """Which kernels of the engine run here, and why; "error" where none can."""
     try:
         from bihrnet.engine.engine_model import (
             ISA_VARIABLE,
@@ -118,38 +122,37 @@ def _engine() -> dict[str, Any]:
 def _engine_line(engine: dict[str, Any]) -> str:
     if "error" in engine:
         return f"cannot run: {engine['error']}"
-    reason = "forced by BIHRNET_ISA" if engine["forced"] else "the best this processor has"
+    reason = "forced by BIHRNET_ISA" if engine["forced"] else "the best of this processor"
     return (
         f"{engine['isa']} kernels ({reason}; usable: {', '.join(engine['usable'])}), "
         f"{engine['threads']} threads"
     )
 
 
-def _goldens(files: list[Path]) -> dict[str, dict[str, bool]]:
-    """By model and instruction set: whether the engine computes what the file says.
+def _goldens(files: dict[str, Path]) -> dict[str, dict[str, bool]]:
+    """By model and instruction set: whether the engine reproduces the file's golden result.
 
-    Where the engine cannot be loaded, there is no instruction set to check a model with.
+    No instruction sets where the engine cannot be loaded.
     """
-    from bihrnet.zoo import find_model, model_cards
+    from bihrnet.zoo import model_cards
 
-    paths = {card.name: card.path for card in model_cards()}
-    paths |= {str(file): find_model(file) for file in files}
+    paths = {card.name: card.path for card in model_cards()} | files
     try:
         from bihrnet.engine.self_check import check_golden
-    except BihrnetError:  # the engine's line of the report says why
+    except BihrnetError:  # the reason is in the report of the engine
         return {name: {} for name in paths}
     return {name: check_golden(path) for name, path in paths.items()}
 
 
 def _golden_line(checks: dict[str, bool]) -> str:
     if not checks:
-        return "not checked, for the engine cannot run"
-    wrong = [isa for isa, right in checks.items() if not right]
+        return "not checked, because the engine cannot run"
+    wrong = [isa for isa, correct in checks.items() if not correct]
     if not wrong:
-        return f"computes its golden picture right with {', '.join(checks)} kernels"
+        return f"reproduces its golden result with {', '.join(checks)} kernels"
     return (
-        f"WRONG with {', '.join(wrong)} kernels: the file was damaged, the kernels fail here, or "
-        "rounding alone changes what this network says"
+        f"WRONG with {', '.join(wrong)} kernels: the file is damaged, the kernels fail here, or "
+        "rounding alone changes the result of this network"
     )
 
 
@@ -174,7 +177,7 @@ def _cause(error: str | None) -> str:
 
 
 def _processor() -> str:
-    """The model's name; only Linux keeps it where it can simply be read."""
+    """The processor's model name, where it can be read (Linux), else what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

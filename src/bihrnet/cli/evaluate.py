@@ -1,117 +1,142 @@
-"""`bihrnet evaluate`: a model, or poses made elsewhere, judged as the papers do."""
+"""`bihrnet evaluate`: score a model on a data set, or poses made elsewhere."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from bihrnet.cli.output import (
+    busy,
     check_writable,
-    console,
+    message,
     parse_decoding,
+    progress,
     result_console,
     write_json,
 )
 from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
-    from bihrnet.data import DatasetEntry, PeopleDataset
+    from bihrnet.data import PeopleDataset
+    from bihrnet.evaluation.coco_files import EvaluationProtocol
     from bihrnet.evaluation.evaluate import Evaluation
     from bihrnet.heatmap import Decoding
     from bihrnet.model import HeatmapModel
 
+DATASETS = ("coco", "mpii", "lsp", "lspet", "crowdpose", "synthetic")
+
 
 def evaluate(
     model: Annotated[
-        str | None, typer.Argument(help="A bundled name, a .bhr or a checkpoint.")
+        str | None, typer.Argument(help="A bundled name, a .bhr file or a checkpoint.")
     ] = None,
-    dataset: Annotated[
-        str, typer.Option(help="Data set, for instance coco; docs/data.md lists them.")
-    ] = "",
+    dataset: Annotated[str, typer.Option(help=" | ".join(DATASETS))] = "",
     data: Annotated[
         Path | None, typer.Option(help="Folder of the data set in its official layout.")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Default: the one that models are evaluated on.")
+        str | None, typer.Option(help="Default: the data set's split for evaluation.")
     ] = None,
     boxes: Annotated[
         Path | None, typer.Option(help="Detections (COCO results) instead of ground-truth boxes.")
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(help="Judge these poses (COCO results) instead of a model.")
+        Path | None, typer.Option(help="Score these poses (COCO results) instead of a model.")
     ] = None,
     annotations: Annotated[
-        Path | None, typer.Option(help="With --results: the ground truth, in COCO's format.")
+        Path | None, typer.Option(help="With --results: the ground truth in COCO's format.")
     ] = None,
     skeleton: Annotated[
-        str | None, typer.Option(help="With --results: own joints, a YAML file (see docs/data.md).")
+        str | None,
+        typer.Option(help="With --results: your own keypoints, a YAML file (docs/data.md)."),
     ] = None,
     flip: Annotated[
         bool | None,
-        typer.Option("--flip/--no-flip", help="Flip test. Default: as the model says."),
+        typer.Option(
+            "--flip/--no-flip",
+            help="Average with the mirrored image (flip test). Default: as the model's file says.",
+        ),
     ] = None,
     decoding: Annotated[
-        str | None, typer.Option(help="quarter | dark. Default: as the model says.")
+        str | None,
+        typer.Option(
+            help="How heatmap peaks are refined: quarter | dark. Default: as the model's file says."
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=4096, help="Crops at once.")] = 32,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=4096, help="People that go through the network at once.")
+    ] = 32,
     save_results: Annotated[
         Path | None, typer.Option(help="Write the poses as COCO results, for other tools.")
     ] = None,
     json: Annotated[
-        str | None, typer.Option("--json", help="Write the metrics; - for standard output.")
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write the metrics; - for standard output."),
     ] = None,
 ) -> None:
-    """Evaluate a MODEL over a data set, or poses made elsewhere (--results) against annotations."""
-    from bihrnet.data import datasets
-
-    entry = datasets().get(dataset)
-    if entry is None:
+    """Evaluate a MODEL on a data set, or poses made elsewhere (--results) on annotations."""
+    if dataset not in DATASETS:
         given = f"not {dataset!r}" if dataset else "which is missing"
-        raise BihrnetError(f"--dataset takes one of {', '.join(datasets())}, {given}")
+        raise BihrnetError(f"--dataset takes one of {', '.join(DATASETS)}, {given}")
     refinement = parse_decoding(decoding)
-    files = (model, boxes, results, annotations, skeleton)
-    check_writable(json, (*files, save_results))
-    check_writable(save_results, files)
+    inputs = (model, boxes, results, annotations, skeleton)
+    check_writable(json, (*inputs, save_results))
+    check_writable(save_results, inputs)
     if results is not None:
-        foreign = {
-            "MODEL": model,
-            "--data": data,
-            "--split": split,
-            "--boxes": boxes,
-            "--flip": flip,
-            "--decoding": decoding,
-            "--save-results": save_results,
-        }
-        for name, value in foreign.items():
-            if value is not None:
-                raise BihrnetError(f"{name} has no meaning with --results")
-        report = _judge_results(results, entry, annotations, skeleton)
+        _refuse(
+            {
+                "MODEL": model,
+                "--data": data,
+                "--split": split,
+                "--boxes": boxes,
+                "--flip": flip,
+                "--decoding": decoding,
+                "--save-results": save_results,
+            },
+            "with --results",
+        )
+        report = _evaluate_results(results, dataset, annotations, skeleton)
     else:
-        if model is None:
-            raise BihrnetError("evaluate needs a MODEL, or poses to judge (--results FILE)")
-        for name, value in (("--annotations", annotations), ("--skeleton", skeleton)):
-            if value is not None:
-                raise BihrnetError(f"{name} has no meaning without --results")
-        if data is None and entry.on_disk:
-            raise BihrnetError(f"--data is missing: the folder of data set {dataset!r}")
+        _refuse({"--annotations": annotations, "--skeleton": skeleton}, "without --results")
+        loaded, people = _open(model, dataset, data, split, boxes)
+        evaluation = _evaluate_model(loaded, people, flip, refinement, batch_size)
+        if save_results is not None:
+            from bihrnet.evaluation.coco import dataset_results
+
+            write_json(dataset_results(people, evaluation.predictions), save_results)
+        report = evaluation.to_dict()
+    write_json(report, json)  # before the table, whose reader may have gone, as head does
+    _print_report(report, result_console(json))
+
+
+def _refuse(options: Mapping[str, Any], where: str) -> None:
+    """Refuse the options that were given although they have no meaning here."""
+    for name, value in options.items():
+        if value is not None:
+            raise BihrnetError(f"{name} has no meaning {where}")
+
+
+def _open(
+    model: str | None, dataset: str, data: Path | None, split: str | None, boxes: Path | None
+) -> tuple[HeatmapModel, PeopleDataset]:
+    if model is None:
+        raise BihrnetError("evaluate needs a MODEL, or poses made elsewhere (--results FILE)")
+    if data is None and dataset != "synthetic":
+        raise BihrnetError(f"--data is missing: the folder of data set {dataset!r}")
+    with busy(f"loading {model}"):
         from bihrnet.data import load_dataset
-        from bihrnet.evaluation.evaluate import dataset_results
         from bihrnet.zoo import load
 
         loaded = load(model)
-        joints = loaded.spec.skeleton if entry.own_skeleton else None
-        people = load_dataset(dataset, data, split, boxes, joints)
-        evaluation = _evaluate_model(loaded, people, flip, refinement, batch_size)
-        if save_results is not None:
-            write_json(dataset_results(people, evaluation.predictions), save_results)
-        report = evaluation.to_dict()
-    write_json(report, json)  # first: who reads the table may have gone, as head does
-    _show(report, result_console(json))
+    # COCO's format holds any joints, and any are drawn: the model's.
+    joints = loaded.spec.skeleton if dataset in ("coco", "synthetic") else None
+    with busy(f"reading {data or dataset}"):
+        return loaded, load_dataset(dataset, data, split, boxes, joints)
 
 
 def _evaluate_model(
@@ -123,55 +148,40 @@ def _evaluate_model(
 ) -> Evaluation:
     from bihrnet.evaluation.evaluate import evaluate as evaluate_model
 
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(model.spec.name, total=len(people))
+    with progress(f"{model.spec.name} on people of {people.name}", len(people)) as update:
         return evaluate_model(
             model,
             people,
             flip_test=flip,
             decoding=decoding,
             batch_size=batch_size,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=lambda done, _: update(done),
         )
 
 
-def _judge_results(
-    results: Path, dataset: DatasetEntry, annotations: Path | None, own: str | None
+def _evaluate_results(
+    results: Path, dataset: str, annotations: Path | None, own_skeleton: str | None
 ) -> dict[str, Any]:
-    """Score poses made elsewhere; keys as with a model, null where only its maker knows."""
-    from bihrnet.evaluation.coco import evaluate_keypoints
-    from bihrnet.evaluation.coco_files import read_ground_truth, read_results
-    from bihrnet.skeleton import load_skeleton
+    from bihrnet.evaluation.evaluate import evaluate_results
+    from bihrnet.skeleton import COCO, CROWDPOSE, load_skeleton
 
-    if dataset.protocol not in ("coco", "crowdpose"):
-        raise BihrnetError(f"--results can be judged as coco or crowdpose, not as {dataset.name!r}")
+    if dataset not in ("coco", "crowdpose"):
+        raise BihrnetError(f"--results is for --dataset coco or crowdpose, not {dataset}")
     if annotations is None:
         raise BihrnetError("--results needs --annotations, the ground truth in COCO's format")
-    if own is not None and not dataset.own_skeleton:
-        raise BihrnetError(
-            f"--skeleton is for --dataset coco: {dataset.name} has joints of its own"
-        )
-    skeleton = dataset.skeleton if own is None else load_skeleton(own)
-    truth = read_ground_truth(annotations, len(skeleton), dataset.protocol)
-    poses = read_results(results, len(skeleton), truth)
-    return {
-        "model": results.name,
-        "dataset": dataset.name,
-        "split": annotations.stem,
-        "instances": len(poses),
-        "boxes": None,
-        "flip_test": None,
-        "metrics": evaluate_keypoints(poses, truth, skeleton),
-    }
+    if own_skeleton is not None and dataset != "coco":
+        raise BihrnetError(f"--skeleton is for --dataset coco: {dataset} has its own keypoints")
+    protocol: EvaluationProtocol = "crowdpose" if dataset == "crowdpose" else "coco"
+    skeleton = CROWDPOSE if dataset == "crowdpose" else COCO
+    if own_skeleton is not None:
+        skeleton = load_skeleton(own_skeleton)
+    with busy(f"evaluating {results}"):
+        return evaluate_results(results, annotations, dataset, skeleton, protocol).to_dict()
 
 
-def _show(report: dict[str, Any], to: Console) -> None:
-    """Metrics below each other, or joints below each other where there are shares by joint."""
-
-    def say(line: str) -> None:
-        to.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    say("{model} on {dataset} {split}: {instances} poses".format_map(report))
+def _print_report(report: Mapping[str, Any], to: Console) -> None:
+    """One metric per row, or one joint per row where there are shares by joint."""
+    message("{model} on {dataset} {split}: {instances} poses".format_map(report), to)
     metrics, by_joint = report["metrics"], report.get("by_joint")
     table = Table("joint" if by_joint else "metric")
     if by_joint:
@@ -190,4 +200,4 @@ def _show(report: dict[str, Any], to: Console) -> None:
     to.print(table)
     for metric, count in report.get("left_out", {}).items():
         if count:
-            say(f"{metric} leaves out {count} people without its reference length")
+            message(f"{metric} leaves out {count} people without its reference length", to)

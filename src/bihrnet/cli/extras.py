@@ -1,8 +1,8 @@
-"""Libraries that only some commands need: what for, and which extra of the package brings them."""
+"""Optional libraries: what needs them, and which extra of the package installs them."""
 
 from __future__ import annotations
 
-#: Library -> (what it serves, the extra).
+#: Library -> (what needs it, the extra).
 OPTIONAL = {
     "onnxruntime": ("person detectors in ONNX files", "detector"),
     "torch": ("checkpoints and training", "train"),
@@ -22,7 +22,7 @@ def remedy(library: str) -> str:
 
 
 def missing_library(error: ModuleNotFoundError) -> str | None:
-    """The sentence for an optional library that is not there; None for any other module."""
+    """The message about a missing optional library; None for any other module."""
     library = (error.name or "").replace("_", "-")
     if library not in OPTIONAL:
         return None

@@ -1,7 +1,9 @@
-"""`bihrnet info`: how large a network is, and what one image costs."""
+"""`bihrnet info`: count the parameters and operations of a network."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,26 +11,28 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from bihrnet.cli.output import check_writable, parse_size, result_console, write_json
+from bihrnet.cli.output import busy, check_writable, parse_size, result_console, write_json
 from bihrnet.errors import BihrnetError
 
-#: Outputs of a network that is counted by its name: COCO's joints, CIFAR-10's classes.
+#: Outputs of an architecture by task: the joints of COCO, the classes of CIFAR-10.
 _DEFAULT_OUTPUTS = {"pose": 17, "classification": 10}
 
 
 def info(
     model: Annotated[
-        str, typer.Argument(help="An architecture, a bundled name, a .bhr or a checkpoint file.")
+        str, typer.Argument(help="An architecture, a bundled name, a .bhr file or a checkpoint.")
     ],
     size: Annotated[
         str | None,
-        typer.Option(help="Input, height x width. Default: the file's, else 256x192."),
+        typer.Option(help="Input size, height x width. Default: the file's, or 256x192."),
     ] = None,
     joints: Annotated[
-        int | None, typer.Option(help="Keypoints, or classes. Default: the file's, else 17 or 10.")
+        int | None,
+        typer.Option(help="Keypoints, or classes. Default: the file's, or 17 (10 classes)."),
     ] = None,
     json: Annotated[
-        str | None, typer.Option("--json", help="Write the counts; - for standard output.")
+        str | None,
+        typer.Option("--json", metavar="FILE", help="Write the counts; - for standard output."),
     ] = None,
 ) -> None:
     """Count parameters, weights and operations of MODEL for one image."""
@@ -38,13 +42,15 @@ def info(
     path = bundled.get(model, Path(model))
     count = _count_file if path.suffix.lower() == ENGINE_SUFFIX else _count_network
     check_writable(json, [path])
-    report = {"model": model, **count(path, parse_size(size) if size else None, joints)}
-    write_json(report, json)
-    result_console(json).print(_table(report))
+    wanted = parse_size(size) if size else None
+    with busy(f"counting {model}"):
+        document = {"model": model, **count(path, wanted, joints)}
+    write_json(document, json)
+    result_console(json).print(_table(document))
 
 
 def _count_file(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:
-    """Counts of a `.bhr` file, without torch."""
+    """Counts of a `.bhr` file, without PyTorch."""
     from bihrnet.engine.counting import count_graph, count_ternary_adds
     from bihrnet.engine.model_file import read_model
 
@@ -52,21 +58,22 @@ def _count_file(path: Path, size: tuple[int, int] | None, joints: int | None) ->
     _check_joints(path, joints, len(file.spec.skeleton))
     size = size or file.spec.input_size
     real_macs, binary_macs = count_graph(file.graph, file.constants, size)
-    report = {
-        "size": list(size),
-        "joints": len(file.spec.skeleton),
-        "params": file.counts["params"],
+    counts = {
+        **file.counts,
         "real_macs": real_macs,
         "binary_macs": binary_macs,
-        "ops": binary_macs / 64 + real_macs,
-        "binary_weights": file.counts["binary_weights"],
-        "real_weights": file.counts["real_weights"],
+        "ternary_adds": count_ternary_adds(file.graph, file.constants, size),
     }
-    return _with_ternary_adds(report, count_ternary_adds(file.graph, file.constants, size))
+    return _document(size, {"joints": len(file.spec.skeleton)}, counts)
 
 
 def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:
     """Counts of a checkpoint's network or of an architecture."""
+    from bihrnet.zoo import CHECKPOINT_SUFFIXES, find_model, list_models
+
+    is_file = path.suffix.lower() in CHECKPOINT_SUFFIXES
+    if is_file:
+        find_model(path)  # before the import of PyTorch, which takes seconds
     try:
         import torch
     except ModuleNotFoundError:
@@ -77,10 +84,9 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.counting import count
     from bihrnet.nn.registry import find
-    from bihrnet.zoo import CHECKPOINT_SUFFIXES, list_models
 
     with torch.device("meta"):  # counting needs shapes only
-        if path.suffix.lower() in CHECKPOINT_SUFFIXES:
+        if is_file:
             checkpoint = read_checkpoint(path)
             _check_joints(path, joints, len(checkpoint.skeleton))
             joints = len(checkpoint.skeleton)
@@ -94,35 +100,48 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
             size = size or architecture.default_size
         architecture.check_size(size)
         counts = count(module, size)
-    report = {
+    outputs = {"joints" if architecture.task == "pose" else "classes": joints}
+    return _document(size, outputs, asdict(counts))
+
+
+def _document(
+    size: tuple[int, int], outputs: Mapping[str, int], counts: Mapping[str, int]
+) -> dict[str, Any]:
+    """The JSON document of `bihrnet info` but for the model's name.
+
+    Args:
+        size: (height, width) of the input.
+        outputs: "joints" and their number.
+        counts: the fields of `nn.counting.Counts`.
+    """
+    document = {
         "size": list(size),
-        "joints" if architecture.task == "pose" else "classes": joints,
-        "params": counts.params,
-        "real_macs": counts.real_macs,
-        "binary_macs": counts.binary_macs,
-        "ops": counts.ops,
-        "binary_weights": counts.binary_weights,
-        "real_weights": counts.real_weights,
+        **outputs,
+        "params": counts["params"],
+        "real_macs": counts["real_macs"],
+        "binary_macs": counts["binary_macs"],
+        "ops": counts["binary_macs"] / 64 + counts["real_macs"],
+        "binary_weights": counts["binary_weights"],
+        "real_weights": counts["real_weights"],
     }
-    return _with_ternary_adds(report, counts.ternary_adds)
-
-
-def _with_ternary_adds(report: dict[str, Any], adds: int) -> dict[str, Any]:
-    """The report, which has the key only for networks with ternary filters."""
-    return {**report, "ternary_adds": adds} if adds else report
+    if counts["ternary_adds"]:
+        document["ternary_adds"] = counts["ternary_adds"]
+    return document
 
 
 def _check_joints(path: Path, asked: int | None, found: int) -> None:
     if asked not in (None, found):
-        raise BihrnetError(f"{path} has {found} joints, so --joints {asked} cannot be")
+        raise BihrnetError(f"{path} has {found} joints, not the {asked} of --joints")
 
 
-def _table(report: dict[str, Any]) -> Table:
-    """Counts in the units of both kinds of tables: 10^9, and 2^30 as HRNet's tool has it."""
-    height, width = report["size"]
-    outputs = "joints" if "joints" in report else "classes"
-    # A Text, for a file's name in brackets is no markup.
-    title = Text(f"{report['model']}, {height}x{width}, {report[outputs]} {outputs}", "table.title")
+def _table(document: Mapping[str, Any]) -> Table:
+    """Counts in the two units that papers use: 10^9, and 2^30 as in HRNet's tool."""
+    height, width = document["size"]
+    outputs = "joints" if "joints" in document else "classes"
+    # As Text, because brackets in a file name are not markup.
+    title = Text(
+        f"{document['model']}, {height}x{width}, {document[outputs]} {outputs}", "table.title"
+    )
     table = Table(title=title)
     table.add_column()
     for unit in ("count", "/ 10⁹", "/ 2³⁰", "megabytes"):
@@ -132,10 +151,10 @@ def _table(report: dict[str, Any]) -> Table:
         ("binary MACs", "binary_macs"),
         ("OPs = binary / 64 + real", "ops"),
     ]
-    if "ternary_adds" in report:
+    if "ternary_adds" in document:
         operations.append(("additions of ternary filters", "ternary_adds"))
     for label, key in operations:
-        value = report[key]
+        value = document[key]
         table.add_row(
             label,
             f"{value:,.0f}",
@@ -148,6 +167,6 @@ def _table(report: dict[str, Any]) -> Table:
         ("binary weights at 1 bit", "binary_weights", 1),
         ("real weights at 32 bits", "real_weights", 32),
     ):
-        value = report[key]
+        value = document[key]
         table.add_row(label, f"{value:,}", "", "", f"{value * bits / 8e6:.2f}")
     return table

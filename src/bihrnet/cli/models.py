@@ -1,4 +1,4 @@
-"""`bihrnet models`: the weights that come with the package."""
+"""`bihrnet models`: list the bundled weights."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import typer
 
 
 def models() -> None:
-    """List the bundled weights and what was measured; the first is the default."""
+    """List the bundled weights with their metrics; the first is the default."""
     from bihrnet.zoo import model_cards
 
     cards = model_cards()
     if not cards:
-        typer.echo("no weights are bundled; name a checkpoint file where a command takes a model")
+        typer.echo("no weights are bundled; give a model file where a command takes a model")
     for card in cards:
         size = card.path.stat().st_size / 1e6
         metrics = ", ".join(f"{name} {value:g}" for name, value in card.metrics.items())

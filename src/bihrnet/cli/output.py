@@ -1,4 +1,4 @@
-"""What all commands share: the console, JSON output and the parsing of sizes."""
+"""What all commands share: messages, progress, JSON output, and parsing of options."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
+from time import monotonic
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from rich.console import Console
+from rich.progress import Progress
 
 from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
@@ -18,21 +22,72 @@ from bihrnet.files import replacing
 if TYPE_CHECKING:
     from bihrnet.heatmap import Decoding
 
-#: Words for people go to standard error, so that `--json -` leaves standard output to the JSON.
-#: A file or a pipe has no width of its own; tables are not cut to 80 columns there.
+#: Messages go to standard error, so that `--json -` leaves standard output to the JSON. A file or
+#: a pipe has no width of its own; tables are not cut to 80 columns there.
 console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
 
-#: What a command finds goes to standard output, unless its JSON does.
+#: Results go to standard output, unless the JSON does.
 _results = Console(width=None if sys.stdout.isatty() else 120)
 
-#: A list of numbers as `json.dumps` spreads it over lines; text cannot match, for its line breaks
-#: are escaped.
+#: Seconds after which `busy` reports.
+_PATIENCE = 1.5
+#: Seconds between two lines of `progress`.
+_INTERVAL = 10.0
+
+#: A list of numbers as `json.dumps` spreads it over lines. Text cannot match, because its line
+#: breaks are escaped.
 _SPREAD_NUMBERS = re.compile(r"\[\n\s*([-+.\deE,\s]+?)\n\s*\]")
 
 
 def result_console(json: str | None) -> Console:
-    """Where the result of a command is printed for people, given what `--json` was told."""
+    """Where a command prints its result as text, given the value of `--json`."""
     return console if json == "-" else _results
+
+
+def message(text: str, to: Console = console) -> None:
+    """Print a line as it is: it may hold a file's name, in which nothing is markup."""
+    to.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+@contextmanager
+def busy(text: str) -> Iterator[None]:
+    """Report what is going on where it takes longer than `_PATIENCE`.
+
+    On a terminal a spinner shows until the block ends; elsewhere a line is printed.
+    """
+    status = console.status(text) if console.is_terminal else None
+    timer = Timer(_PATIENCE, status.start if status else lambda: message(f"{text} ..."))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        if status:
+            status.stop()
+
+
+@contextmanager
+def progress(text: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Report the progress of long work; yields a function that takes the number of items done.
+
+    A bar on a terminal; elsewhere a line at the beginning and every ten seconds.
+    """
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=total)
+        reported = monotonic()
+
+        def update(done: int) -> None:
+            nonlocal reported
+            bar.update(task, completed=done)
+            if not console.is_terminal and done < total and monotonic() - reported > _INTERVAL:
+                reported = monotonic()
+                message(f"{text}: {done} of {total}")
+
+        if not console.is_terminal:
+            message(f"{text}: {total} in all")
+        yield update
 
 
 def write_json(data: Any, target: str | Path | None) -> None:
@@ -60,14 +115,14 @@ def write_json(data: Any, target: str | Path | None) -> None:
 
 
 def check_writable(target: str | Path | None, others: Iterable[str | Path | None] = ()) -> None:
-    """Fail before hours of work rather than after them, where `write_json` would fail.
+    """Fail before the work rather than after it, where `write_json` would fail.
 
     Args:
         target: as `write_json` takes it.
-        others: files that the command reads, or writes besides; None for what was not given.
+        others: files that the command reads or writes besides; None for an option not given.
 
     Raises:
-        BihrnetError: no file can be made at `target`, or it would take the place of another.
+        BihrnetError: no file can be created at `target`, or it would overwrite another.
     """
     if target is None or str(target) == "-" or _is_stream(Path(target)):
         return
@@ -98,7 +153,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_decoding(text: str | None) -> Decoding | None:
-    """What `--decoding` was told, None where it was not given."""
+    """The value of `--decoding`; None where it was not given."""
     from bihrnet.heatmap import Decoding
 
     for known in get_args(Decoding):
@@ -110,7 +165,7 @@ def parse_decoding(text: str | None) -> Decoding | None:
 
 
 def _is_stream(path: Path) -> bool:
-    """/dev/null, or a shell's >(command): written to as it is, never replaced by a file."""
+    """/dev/null or a shell's >(command), which is written to and never replaced by a file."""
     return path.is_char_device() or path.is_fifo()
 
 

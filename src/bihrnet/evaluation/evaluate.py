@@ -1,4 +1,4 @@
-"""A model over a data set: predictions and their metrics.
+"""Evaluating a model on a data set, or poses made elsewhere on an annotation file.
 
 Any `HeatmapModel` can be evaluated, so a checkpoint run by PyTorch and an exported file go through
 the same code.
@@ -7,6 +7,7 @@ the same code.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,14 @@ from numpy.typing import NDArray
 
 from bihrnet.data.people import PeopleDataset
 from bihrnet.errors import BihrnetError
-from bihrnet.evaluation.coco import check_annotations
+from bihrnet.evaluation.coco import check_annotations, evaluate_keypoints
+from bihrnet.evaluation.coco_files import EvaluationProtocol, read_ground_truth, read_results
 from bihrnet.evaluation.predict import Progress, predict_dataset
 from bihrnet.evaluation.protocols import score_predictions
 from bihrnet.evaluation.scores import Scores
 from bihrnet.heatmap import Decoding
 from bihrnet.model import HeatmapModel
+from bihrnet.skeleton import Skeleton
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,37 @@ class Evaluation:
             "by_joint": self.scores.by_joint,
             "by_group": self.scores.by_group,
             "left_out": self.scores.left_out,
+        }
+
+
+@dataclass(frozen=True)
+class ResultsEvaluation:
+    """What `bihrnet evaluate` reports for a file of poses, whose boxes and flip test are unknown.
+
+    Attributes:
+        results: name of the file.
+        dataset: name of the data set.
+        split: stem of the annotation file.
+        instances: number of poses.
+        metrics: by name, 0..1.
+    """
+
+    results: str
+    dataset: str
+    split: str
+    instances: int
+    metrics: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document of `bihrnet evaluate --results`."""
+        return {
+            "model": self.results,
+            "dataset": self.dataset,
+            "split": self.split,
+            "instances": self.instances,
+            "boxes": None,
+            "flip_test": None,
+            "metrics": self.metrics,
         }
 
 
@@ -113,3 +147,28 @@ def evaluate(
         predictions=predictions,
         scores=score_predictions(dataset, predictions),
     )
+
+
+def evaluate_results(
+    results: Path,
+    annotations: Path,
+    dataset: str,
+    skeleton: Skeleton,
+    protocol: EvaluationProtocol,
+) -> ResultsEvaluation:
+    """Score poses in the COCO results format, for instance of another program.
+
+    Args:
+        results: file of the poses.
+        annotations: file of the ground truth in COCO's format.
+        dataset: name for the report.
+        skeleton: of the poses and of the annotations.
+        protocol: "coco" or "crowdpose", see `read_ground_truth`.
+
+    Raises:
+        BihrnetError: a file cannot be read, or an entry does not fit; the sentence names both.
+    """
+    truth = read_ground_truth(annotations, len(skeleton), protocol)
+    poses = read_results(results, len(skeleton), truth)
+    metrics = evaluate_keypoints(poses, truth, skeleton)
+    return ResultsEvaluation(results.name, dataset, annotations.stem, len(poses), metrics)
