@@ -10,21 +10,25 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "src" / "bihrnet"
+REPOSITORY = Path(__file__).resolve().parents[1]
+PACKAGE = REPOSITORY / "src" / "bihrnet"
+
+#: A file is read in one sitting.
+MAX_LINES = 400
 
 FLOORS = {
-    0: "errors cpu files coco_schema skeleton crop heatmap oks pose images model",
+    0: "errors cpu files images coco_schema skeleton crop heatmap pose model",
     1: "engine nn data",
     2: "zoo estimate evaluation training export bench",
     3: "cli",
 }
 FLOOR = {part: floor for floor, parts in FLOORS.items() for part in parts.split()}
 
-#: The package itself names parts of every floor, but imports none before it is asked for.
+#: The package itself names parts of every floor, but imports none of them before it is used.
 DOORS = {"bihrnet", "bihrnet.__main__"}
 
-#: Parts that may need torch; data does in one module only. No other module imports torch or these,
-#: not even inside a function.
+#: Parts that need torch; of data only one module does. No other module imports torch or these, not
+#: even inside a function.
 TORCH_MODULES = ("torch", "lightning", "bihrnet.nn", "bihrnet.training", "bihrnet.data.top_down")
 MAY_NEED_TORCH = (*TORCH_MODULES[2:], "bihrnet.export", "bihrnet.bench")
 
@@ -45,9 +49,9 @@ MODULES = modules()
 
 
 def imports(tree: ast.Module, deferred: bool = True) -> Iterator[str]:
-    """Names of imported modules, `from a import b` as a.b; without those only for type checkers.
+    """Names of imported modules, `from a import b` as a.b, except those for type checkers only.
 
-    With `deferred` those inside functions, too.
+    With `deferred` also the imports inside functions.
     """
     pending: list[ast.AST] = [tree]
     while pending:
@@ -83,6 +87,22 @@ def test_no_module_imports_a_higher_floor(module: str) -> None:
     assert not higher
 
 
+def test_layers_do_not_know_the_models() -> None:
+    for module, tree in MODULES.items():
+        if lies_in(module, "bihrnet.nn.layers"):
+            models = [name for name in imports(tree) if lies_in(name, "bihrnet.nn.models")]
+            assert not models, f"{module} imports {models}"
+
+
+def test_no_file_is_too_long() -> None:
+    folders = ("src", "native", "tests", "scripts", "benchmarks", "examples")
+    paths = [path for folder in folders for path in (REPOSITORY / folder).rglob("*")]
+    sources = [path for path in paths if path.suffix in (".py", ".pyi", ".cpp", ".h", ".js")]
+    assert len(sources) > 300
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
+    assert not {path: length for path, length in lengths.items() if length > MAX_LINES}
+
+
 def test_parts_do_not_import_each_other_in_a_circle() -> None:
     edges: dict[str, set[str]] = {part: set() for part in FLOOR}
     for module, tree in MODULES.items():
@@ -99,7 +119,7 @@ def test_parts_do_not_import_each_other_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_torch_stays_where_it_belongs(module: str) -> None:
+def test_only_parts_that_need_torch_import_it(module: str) -> None:
     if any(lies_in(module, part) for part in MAY_NEED_TORCH) or lies_in(module, "bihrnet.cli"):
         return
     for name in imports(MODULES[module]):
@@ -122,7 +142,7 @@ def run(code: str) -> str:
     return done.stdout
 
 
-def test_importing_what_is_free_of_torch_does_not_load_it() -> None:
+def test_importing_the_other_modules_does_not_load_torch() -> None:
     free = [
         name
         for name in MODULES
@@ -137,12 +157,12 @@ def test_importing_what_is_free_of_torch_does_not_load_it() -> None:
 
 
 def test_import_is_cheap() -> None:
-    """Under 150 ms; the fastest of several processes, since other work may slow some down."""
+    """Under 150 ms; the fastest of several processes, because other work may slow some down."""
     code = "import time; t = time.perf_counter(); import bihrnet; print(time.perf_counter() - t)"
     assert min(float(run(code)) for _ in range(5)) < 0.15
 
 
-def test_the_door_opens_on_what_it_promises() -> None:
+def test_the_package_offers_its_public_names_only() -> None:
     assert run("import bihrnet; print(*dir(bihrnet))").split() == [
         "BihrnetError", "PoseEstimator", "__version__", "list_models", "load"
     ]  # fmt: skip

@@ -1,14 +1,25 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import stat
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from bihrnet.cli.output import check_writable, console, parse_size, write_json
+from bihrnet.cli import output
+from bihrnet.cli.output import (
+    busy,
+    check_writable,
+    message,
+    parse_size,
+    progress,
+    write_json,
+)
 from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
 
@@ -116,7 +127,42 @@ def test_sizes_that_no_network_takes_are_one_sentence(text: str) -> None:
         parse_size(text)
 
 
-def test_words_go_to_standard_error(capsys) -> None:
-    console.print("loading")
-    captured = capsys.readouterr()
-    assert (captured.out, captured.err.strip()) == ("", "loading")
+def test_messages_go_to_standard_error_as_they_are(capsys) -> None:
+    text = "[bold]photo[/bold] :smile: " + 50 * "long "
+    message(text)
+    assert capsys.readouterr() == ("", f"{text}\n")
+
+
+def test_what_takes_long_is_reported_once_it_does(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(output, "_PATIENCE", 0.05)
+    with busy("loading a model"):
+        time.sleep(0.5)
+        assert capsys.readouterr().err == "loading a model ...\n"
+    with busy("loading a model"):
+        pass
+    time.sleep(0.2)
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_is_a_line_now_and_then(capsys, monkeypatch) -> None:
+    clock = iter([0.0, 4.0, 11.0, 11.0, 12.0])
+    monkeypatch.setattr(output, "monotonic", lambda: next(clock))
+    with progress("net on people of lsp", 9) as update:
+        for done in (2, 4, 6, 9):
+            update(done)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["net on people of lsp: 9 in all", "net on people of lsp: 4 of 9"]
+
+
+def test_a_terminal_gets_a_spinner_and_a_bar(monkeypatch) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.setattr(output, "console", terminal)
+    monkeypatch.setattr(output, "_PATIENCE", 0.01)
+    with busy("loading a model"):
+        time.sleep(0.3)
+    with progress("net", 4) as update:
+        update(4)
+    shown = terminal.file.getvalue()
+    assert "loading a model" in shown
+    assert "100%" in shown
+    assert "in all" not in shown
