@@ -90,7 +90,7 @@ def test_the_real_command_names_its_commands_and_tells_mistakes_in_one_line() ->
     assert bihrnet("--version").stdout == f"bihrnet {__version__}\n"
     wrong = bihrnet("evaluate", "--dataset", "imagenet")
     assert (wrong.returncode, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("bihrnet: --dataset takes one of ")
+    assert wrong.stderr.startswith("bihrnet: --dataset: unknown 'imagenet'; ")
     assert wrong.stderr.count("\n") == 1
     traced = bihrnet("evaluate", "--dataset", "imagenet", "--debug")
     assert traced.returncode == 1

@@ -23,7 +23,7 @@ _NATIVE = ("onnxruntime", "torch")
 def doctor(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FILE.bhr]...", help="Model files to check besides the bundled."),
+        typer.Argument(metavar="[FILE.bhr]", help="Model files to check besides the bundled."),
     ] = None,
     json: Annotated[
         str | None, typer.Option(metavar="FILE", help="Write the report; - for standard output.")
@@ -31,8 +31,9 @@ def doctor(
 ) -> None:
     """Check the installation: libraries, the engine, and whether models compute correctly.
 
-    Every model file holds its result for a fixed image, which the engine must reproduce. The exit
-    code is 1 where it does not, or cannot run.
+    Every model file holds its result for a fixed image, which the engine must reproduce.
+
+    The exit code is 1 where it does not, or cannot run.
     """
     from bihrnet.zoo import find_model
 

@@ -33,27 +33,37 @@ DATASETS = ("coco", "mpii", "lsp", "lspet", "crowdpose", "synthetic")
 
 def evaluate(
     model: Annotated[
-        str | None, typer.Argument(help="A bundled name, a .bhr file or a checkpoint.")
+        str | None,
+        typer.Argument(metavar="[MODEL]", help="A bundled name, a .bhr file or a checkpoint."),
     ] = None,
-    dataset: Annotated[str, typer.Option(help=" | ".join(DATASETS))] = "",
+    dataset: Annotated[str, typer.Option(metavar="NAME", help=" | ".join(DATASETS))] = "",
     data: Annotated[
-        Path | None, typer.Option(help="Folder of the data set in its official layout.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the data set in its official layout."),
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="Default: the data set's split for evaluation.")
+        str | None,
+        typer.Option(metavar="NAME", help="Part of the data set. Default: the one for evaluation."),
     ] = None,
     boxes: Annotated[
-        Path | None, typer.Option(help="Detections (COCO results) instead of ground-truth boxes.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Detections (COCO results) instead of ground-truth boxes."
+        ),
     ] = None,
     results: Annotated[
-        Path | None, typer.Option(help="Score these poses (COCO results) instead of a model.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Score these poses (COCO results) instead of a model."),
     ] = None,
     annotations: Annotated[
-        Path | None, typer.Option(help="With --results: the ground truth in COCO's format.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --results: the ground truth in COCO's format."),
     ] = None,
     skeleton: Annotated[
         str | None,
-        typer.Option(help="With --results: your own keypoints, a YAML file (docs/data.md)."),
+        typer.Option(
+            metavar="FILE", help="With --results: your own keypoints, a YAML file (docs/data.md)."
+        ),
     ] = None,
     flip: Annotated[
         bool | None,
@@ -65,14 +75,16 @@ def evaluate(
     decoding: Annotated[
         str | None,
         typer.Option(
-            help="How heatmap peaks are refined: quarter | dark. Default: as the model's file says."
+            metavar="NAME",
+            help="Refinement of heatmap peaks: quarter | dark. Default: as the model's file says.",
         ),
     ] = None,
     batch_size: Annotated[
         int, typer.Option(min=1, max=4096, help="People that go through the network at once.")
     ] = 32,
     save_results: Annotated[
-        Path | None, typer.Option(help="Write the poses as COCO results, for other tools.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the poses as COCO results, for other tools."),
     ] = None,
     json: Annotated[
         str | None,
@@ -81,8 +93,8 @@ def evaluate(
 ) -> None:
     """Evaluate a MODEL on a data set, or poses made elsewhere (--results) on annotations."""
     if dataset not in DATASETS:
-        given = f"not {dataset!r}" if dataset else "which is missing"
-        raise BihrnetError(f"--dataset takes one of {', '.join(DATASETS)}, {given}")
+        problem = f"--dataset: unknown {dataset!r}" if dataset else "--dataset is missing"
+        raise BihrnetError(f"{problem}; give one of {', '.join(DATASETS)}")
     refinement = parse_decoding(decoding)
     inputs = (model, boxes, results, annotations, skeleton)
     check_writable(json, (*inputs, save_results))

@@ -20,11 +20,16 @@ _DEFAULT_OUTPUTS = {"pose": 17, "classification": 10}
 
 def info(
     model: Annotated[
-        str, typer.Argument(help="An architecture, a bundled name, a .bhr file or a checkpoint.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="An architecture, a bundled name, a .bhr file or a checkpoint."
+        ),
     ],
     size: Annotated[
         str | None,
-        typer.Option(help="Input size, height x width. Default: the file's, or 256x192."),
+        typer.Option(
+            metavar="HxW", help="Input size, height x width. Default: the file's, or 256x192."
+        ),
     ] = None,
     joints: Annotated[
         int | None,
@@ -36,10 +41,11 @@ def info(
     ] = None,
 ) -> None:
     """Count parameters, weights and operations of MODEL for one image."""
-    from bihrnet.zoo import ENGINE_SUFFIX, model_cards
+    from bihrnet.zoo import CHECKPOINT_SUFFIXES, ENGINE_SUFFIX, find_model, list_models
 
-    bundled = {card.name: card.path for card in model_cards()}
-    path = bundled.get(model, Path(model))
+    path, files = Path(model), (ENGINE_SUFFIX, *CHECKPOINT_SUFFIXES)
+    if model in list_models() or path.suffix.lower() in files:
+        path = find_model(model)  # before the import of PyTorch, which takes seconds
     count = _count_file if path.suffix.lower() == ENGINE_SUFFIX else _count_network
     check_writable(json, [path])
     wanted = parse_size(size) if size else None
@@ -69,11 +75,6 @@ def _count_file(path: Path, size: tuple[int, int] | None, joints: int | None) ->
 
 def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:
     """Counts of a checkpoint's network or of an architecture."""
-    from bihrnet.zoo import CHECKPOINT_SUFFIXES, find_model, list_models
-
-    is_file = path.suffix.lower() in CHECKPOINT_SUFFIXES
-    if is_file:
-        find_model(path)  # before the import of PyTorch, which takes seconds
     try:
         import torch
     except ModuleNotFoundError:
@@ -84,9 +85,10 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.counting import count
     from bihrnet.nn.registry import find
+    from bihrnet.zoo import CHECKPOINT_SUFFIXES, list_models
 
     with torch.device("meta"):  # counting needs shapes only
-        if is_file:
+        if path.suffix.lower() in CHECKPOINT_SUFFIXES:
             checkpoint = read_checkpoint(path)
             _check_joints(path, joints, len(checkpoint.skeleton))
             joints = len(checkpoint.skeleton)

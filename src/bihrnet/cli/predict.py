@@ -22,15 +22,17 @@ def predict(
     model: Annotated[
         str | None,
         typer.Option(
+            metavar="MODEL",
             help="A bundled name (see `bihrnet models`), a .bhr file or a checkpoint. "
-            "Default: the first bundled model."
+            "Default: the first bundled model.",
         ),
     ] = None,
     detector: Annotated[
         str,
         typer.Option(
+            metavar="NAME|FILE",
             help="What finds the people: whole (each image shows one person), a .json file of "
-            "boxes, or a detection network in an .onnx file."
+            "boxes, or a detection network in an .onnx file.",
         ),
     ] = "whole",
     out: Annotated[
