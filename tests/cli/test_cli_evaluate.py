@@ -173,7 +173,7 @@ def test_other_number_of_keypoints_is_one_sentence(crowd_files) -> None:
         (["net.ckpt"], "--dataset is missing; give one of coco, "),
         (
             ["net.ckpt", "--dataset", "imagenet"],
-            "--dataset: unknown 'imagenet'; give one of coco, ",
+            "--dataset: unknown 'imagenet'; give one of",
         ),
         (["net.ckpt", "--dataset", "coco"], "--data is missing: the folder of data set 'coco'"),
         (["--dataset", "synthetic"], "needs a MODEL"),
