@@ -98,6 +98,19 @@ def test_json_and_pictures(bihrnet, folder: Path) -> None:
     assert Path("o/a.png").is_file()
 
 
+def test_without_a_person_nothing_is_drawn(bihrnet) -> None:
+    write_image("empty.png", paint((240, 200), []))
+    person("person.png")
+    code, out, _ = bihrnet("predict", "empty.png", "--min-score", "0.3", "--json", "e.json")
+    assert (code, out) == (0, "no person found in 1 image (dots@test)\n")
+    assert json.loads(Path("e.json").read_text())["images"][0]["poses"] == []
+    code, out, err = bihrnet("predict", "empty.png", "person.png", "--min-score", "0.3")
+    assert code == 0
+    assert "empty.png: no person found in 1 image" in err
+    assert "1 pose in 2 images" in out
+    np.testing.assert_array_equal(read_image("output/empty.png"), read_image("empty.png"))
+
+
 def test_boxes_file_with_several_people(bihrnet) -> None:
     boxes = [[20, 30, 80, 120], [150, 30, 90, 140]]
     write_image("two.png", paint((200, 280), boxes))

@@ -74,6 +74,19 @@ def test_overlapping_poses_are_suppressed_best_first() -> None:
     assert [pose.score for pose in poses] == sorted((p.score for p in poses), reverse=True)
 
 
+def test_poses_that_score_less_are_left_out() -> None:
+    boxes = [[20, 40, 90, 160], [200, 40, 90, 160]]
+    image = paint((240, 320), boxes)
+
+    def detector(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(boxes), np.array([0.4, 0.9])
+
+    both = PoseEstimator(DotModel(), detector)(image)
+    for min_score, count in ((0, 2), (both[1].score, 2), (0.5, 1), (both[0].score + 0.01, 0)):
+        poses = PoseEstimator(DotModel(), detector, min_score=min_score)(image)
+        assert [pose.score for pose in poses] == [pose.score for pose in both[:count]]
+
+
 def test_nobody_there() -> None:
     model = DotModel()
     estimator = PoseEstimator(model, lambda frame: (np.empty((0, 4)), np.empty(0)))

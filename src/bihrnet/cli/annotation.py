@@ -209,11 +209,12 @@ class _Run:
 
 
 def _count(results: Sequence[ImagePoses]) -> str:
-    """For instance "3 poses in 2 images and 5 frames"."""
+    """For instance "3 poses in 2 images and 5 frames", or "no person found in 1 image"."""
     poses = sum(len(result.poses) for result in results)
     frames = sum(result.frame is not None for result in results)
     images = len(results) - frames
     parts = [
         f"{n} {word}{'s' * (n != 1)}" for n, word in ((images, "image"), (frames, "frame")) if n
     ]
-    return f"{poses} pose{'s' * (poses != 1)} in {' and '.join(parts)}"
+    found = f"{poses} pose{'s' * (poses != 1)}" if poses else "no person found"
+    return f"{found} in {' and '.join(parts)}"

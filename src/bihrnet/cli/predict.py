@@ -35,6 +35,12 @@ def predict(
             "boxes, or a detection network in an .onnx file.",
         ),
     ] = "whole",
+    min_score: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="SCORE", help="Leave out poses that score less than this (0..1)."
+        ),
+    ] = 0.0,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -72,5 +78,5 @@ def predict(
         targets = output_paths(sources, out) if out else {}
         files = [source.name for source in sources]
         check_writable(json, [*files, model, detector, *targets.values()])
-        estimator = PoseEstimator(model, detector, threads=threads)
+        estimator = PoseEstimator(model, detector, min_score=min_score, threads=threads)
     annotate(estimator, sources, targets, json, smooth)

@@ -32,12 +32,15 @@ class PoseEstimator:
         detector: what finds the people: "whole" takes the image to show one person, whose box is
             its middle 80 %; a .json file holds boxes; an .onnx file is run as a detector; a
             `PersonDetector` is a function of your own.
+        min_score: poses that score less are left out (`Pose.score`, 0..1).
         batch_size: people that go through the network at once.
         threads: of the engine; None for all cores. Detectors and checkpoints choose theirs.
 
     Attributes:
         model: the `HeatmapModel`; `model.spec.skeleton` names the keypoints.
         detector: the `PersonDetector`.
+        min_score: as given.
+        batch_size: as given.
 
     Raises:
         BihrnetError: model or detector cannot be opened.
@@ -53,6 +56,7 @@ class PoseEstimator:
         model: str | Path | HeatmapModel | None = None,
         detector: str | Path | PersonDetector = "whole",
         *,
+        min_score: float = 0.0,
         batch_size: int = 16,
         threads: int | None = None,
     ) -> None:
@@ -60,6 +64,7 @@ class PoseEstimator:
             raise BihrnetError(f"batch_size must be 1 or more, not {batch_size}")
         self.model = load(model, threads=threads)
         self.detector = open_detector(detector)
+        self.min_score = min_score
         self.batch_size = batch_size
 
     def __call__(
@@ -136,7 +141,8 @@ class PoseEstimator:
             for points, box, score in zip(keypoints, people, scores, strict=True)
         ]
         height, width = frame.image.shape[:2]
-        return ImagePoses(frame.file, width, height, self._distinct(poses), frame.number)
+        kept = [pose for pose in self._distinct(poses) if pose.score >= self.min_score]
+        return ImagePoses(frame.file, width, height, kept, frame.number)
 
     def _distinct(self, poses: list[Pose]) -> list[Pose]:
         """Poses without duplicates (`oks_nms`), best first."""
