@@ -22,13 +22,11 @@ from bihrnet.cli.output import (
 from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
-    from bihrnet.data import PeopleDataset
+    from bihrnet.data import DatasetEntry, PeopleDataset
     from bihrnet.evaluation.coco_files import EvaluationProtocol
     from bihrnet.evaluation.evaluate import Evaluation
     from bihrnet.heatmap import Decoding
     from bihrnet.model import HeatmapModel
-
-DATASETS = ("coco", "mpii", "lsp", "lspet", "crowdpose", "synthetic")
 
 
 def evaluate(
@@ -36,7 +34,9 @@ def evaluate(
         str | None,
         typer.Argument(metavar="[MODEL]", help="A bundled name, a .bhr file or a checkpoint."),
     ] = None,
-    dataset: Annotated[str, typer.Option(metavar="NAME", help=" | ".join(DATASETS))] = "",
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="For instance coco; docs/data.md lists all.")
+    ] = "",
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder of the data set in its official layout."),
@@ -92,9 +92,12 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate a MODEL on a data set, or poses made elsewhere (--results) on annotations."""
-    if dataset not in DATASETS:
+    from bihrnet.data import datasets
+
+    if dataset not in datasets():
         problem = f"--dataset: unknown {dataset!r}" if dataset else "--dataset is missing"
-        raise BihrnetError(f"{problem}; give one of {', '.join(DATASETS)}")
+        raise BihrnetError(f"{problem}; give one of {', '.join(datasets())}")
+    entry = datasets()[dataset]
     refinement = parse_decoding(decoding)
     inputs = (model, boxes, results, annotations, skeleton)
     check_writable(json, (*inputs, save_results))
@@ -112,10 +115,10 @@ def evaluate(
             },
             "with --results",
         )
-        report = _evaluate_results(results, dataset, annotations, skeleton)
+        report = _evaluate_results(results, entry, annotations, skeleton)
     else:
         _refuse({"--annotations": annotations, "--skeleton": skeleton}, "without --results")
-        loaded, people = _open(model, dataset, data, split, boxes)
+        loaded, people = _open(model, entry, data, split, boxes)
         evaluation = _evaluate_model(loaded, people, flip, refinement, batch_size)
         if save_results is not None:
             from bihrnet.evaluation.coco import dataset_results
@@ -134,21 +137,24 @@ def _refuse(options: Mapping[str, Any], where: str) -> None:
 
 
 def _open(
-    model: str | None, dataset: str, data: Path | None, split: str | None, boxes: Path | None
+    model: str | None,
+    dataset: DatasetEntry,
+    data: Path | None,
+    split: str | None,
+    boxes: Path | None,
 ) -> tuple[HeatmapModel, PeopleDataset]:
     if model is None:
         raise BihrnetError("evaluate needs a MODEL, or poses made elsewhere (--results FILE)")
-    if data is None and dataset != "synthetic":
-        raise BihrnetError(f"--data is missing: the folder of data set {dataset!r}")
+    if data is None and dataset.on_disk:
+        raise BihrnetError(f"--data is missing: the folder of data set {dataset.name!r}")
     with busy(f"loading {model}"):
         from bihrnet.data import load_dataset
         from bihrnet.zoo import load
 
         loaded = load(model)
-    # COCO's format holds any joints, and any are drawn: the model's.
-    joints = loaded.spec.skeleton if dataset in ("coco", "synthetic") else None
-    with busy(f"reading {data or dataset}"):
-        return loaded, load_dataset(dataset, data, split, boxes, joints)
+    joints = loaded.spec.skeleton if dataset.own_skeleton else None
+    with busy(f"reading {data or dataset.name}"):
+        return loaded, load_dataset(dataset.name, data, split, boxes, joints)
 
 
 def _evaluate_model(
@@ -172,23 +178,24 @@ def _evaluate_model(
 
 
 def _evaluate_results(
-    results: Path, dataset: str, annotations: Path | None, own_skeleton: str | None
+    results: Path, dataset: DatasetEntry, annotations: Path | None, own_skeleton: str | None
 ) -> dict[str, Any]:
     from bihrnet.evaluation.evaluate import evaluate_results
-    from bihrnet.skeleton import COCO, CROWDPOSE, load_skeleton
+    from bihrnet.skeleton import load_skeleton
 
-    if dataset not in ("coco", "crowdpose"):
-        raise BihrnetError(f"--results is for --dataset coco or crowdpose, not {dataset}")
+    if dataset.protocol not in ("coco", "crowdpose"):
+        raise BihrnetError(f"--results is for --dataset coco or crowdpose, not {dataset.name}")
     if annotations is None:
         raise BihrnetError("--results needs --annotations, the ground truth in COCO's format")
-    if own_skeleton is not None and dataset != "coco":
-        raise BihrnetError(f"--skeleton is for --dataset coco: {dataset} has its own keypoints")
-    protocol: EvaluationProtocol = "crowdpose" if dataset == "crowdpose" else "coco"
-    skeleton = CROWDPOSE if dataset == "crowdpose" else COCO
-    if own_skeleton is not None:
-        skeleton = load_skeleton(own_skeleton)
+    if own_skeleton is not None and not dataset.own_skeleton:
+        raise BihrnetError(
+            f"--skeleton is for --dataset coco: {dataset.name} has its own keypoints"
+        )
+    protocol: EvaluationProtocol = "crowdpose" if dataset.protocol == "crowdpose" else "coco"
+    skeleton = dataset.skeleton if own_skeleton is None else load_skeleton(own_skeleton)
     with busy(f"evaluating {results}"):
-        return evaluate_results(results, annotations, dataset, skeleton, protocol).to_dict()
+        evaluation = evaluate_results(results, annotations, dataset.name, skeleton, protocol)
+    return evaluation.to_dict()
 
 
 def _print_report(report: Mapping[str, Any], to: Console) -> None:
