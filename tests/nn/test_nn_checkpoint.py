@@ -14,7 +14,7 @@ from torch import nn
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import build
 from bihrnet.nn.checkpoint import open_checkpoint, read_checkpoint, save_slim_checkpoint
-from bihrnet.nn.layers.binary import use_real_weights
+from bihrnet.nn.layers.binary_conv import use_real_weights
 from bihrnet.nn.logits import logits
 from bihrnet.skeleton import COCO, LSP
 

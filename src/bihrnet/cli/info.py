@@ -1,4 +1,4 @@
-"""`bihrnet info`: how large a network is, and what one image costs."""
+"""`bihrnet info`: the size of a network and the operations of one image."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rich.text import Text
 from bihrnet.cli.output import check_writable, parse_size, result_console, write_json
 from bihrnet.errors import BihrnetError
 
-#: Outputs of a network that is counted by its name: COCO's joints, CIFAR-10's classes.
-_DEFAULT_OUTPUTS = {"pose": 17, "classification": 10}
+#: Input size and keypoints of COCO, for an architecture given by its name.
+_DEFAULT_SIZE, _DEFAULT_JOINTS = (256, 192), 17
 
 
 def info(
@@ -25,7 +25,7 @@ def info(
         typer.Option(help="Input, height x width. Default: the file's, else 256x192."),
     ] = None,
     joints: Annotated[
-        int | None, typer.Option(help="Keypoints, or classes. Default: the file's, else 17 or 10.")
+        int | None, typer.Option(help="Number of keypoints. Default: the file's, else 17.")
     ] = None,
     json: Annotated[
         str | None, typer.Option("--json", help="Write the counts; - for standard output.")
@@ -89,14 +89,14 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
             size = size or checkpoint.input_size
         else:
             architecture = find(str(path), list_models())
-            joints = _DEFAULT_OUTPUTS[architecture.task] if joints is None else joints
+            joints = _DEFAULT_JOINTS if joints is None else joints
             module = architecture.build(joints)
-            size = size or architecture.default_size
+            size = size or _DEFAULT_SIZE
         architecture.check_size(size)
         counts = count(module, size)
     report = {
         "size": list(size),
-        "joints" if architecture.task == "pose" else "classes": joints,
+        "joints": joints,
         "params": counts.params,
         "real_macs": counts.real_macs,
         "binary_macs": counts.binary_macs,
@@ -108,21 +108,20 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
 
 
 def _with_ternary_adds(report: dict[str, Any], adds: int) -> dict[str, Any]:
-    """The report, which has the key only for networks with ternary filters."""
+    """The report with the additions of ternary filters, where the network has any."""
     return {**report, "ternary_adds": adds} if adds else report
 
 
 def _check_joints(path: Path, asked: int | None, found: int) -> None:
     if asked not in (None, found):
-        raise BihrnetError(f"{path} has {found} joints, so --joints {asked} cannot be")
+        raise BihrnetError(f"{path} has {found} joints, not the {asked} of --joints")
 
 
 def _table(report: dict[str, Any]) -> Table:
-    """Counts in the units of both kinds of tables: 10^9, and 2^30 as HRNet's tool has it."""
+    """Counts in the two units that papers use: 10^9, and 2^30 as in HRNet's tool."""
     height, width = report["size"]
-    outputs = "joints" if "joints" in report else "classes"
-    # A Text, for a file's name in brackets is no markup.
-    title = Text(f"{report['model']}, {height}x{width}, {report[outputs]} {outputs}", "table.title")
+    # A Text, because brackets in a file name are not markup.
+    title = Text(f"{report['model']}, {height}x{width}, {report['joints']} joints", "table.title")
     table = Table(title=title)
     table.add_column()
     for unit in ("count", "/ 10⁹", "/ 2³⁰", "megabytes"):

@@ -1,4 +1,4 @@
-"""A torch module as a `HeatmapModel`: pixels in, heatmaps out."""
+"""A PyTorch module as a `HeatmapModel`: pixels in, heatmaps out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TorchModel:
     Args:
         module: (N, 3, h, w) normalized RGB -> (N, K, h/4, w/4) heatmaps; set to evaluation mode
             and moved to `device`.
-        spec: what the module expects and gives.
+        spec: input and output of the module.
         device: of torch, for instance "cpu" or "cuda:0".
     """
 
@@ -37,8 +37,8 @@ class TorchModel:
     @torch.inference_mode()
     def __call__(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, h, w, 3) uint8 RGB -> (N, K, h/4, w/4) float32 heatmaps."""
-        # A copy: torch takes neither reversed nor read-only arrays.
+        # A copy, because PyTorch takes neither reversed nor read-only arrays.
         pixels = torch.from_numpy(np.array(crops, order="C")).to(self._device)
         normalized = (pixels.float() - self._mean) / self._std
-        # A permuted view: channels last in memory, which is also the fastest layout on CPUs.
+        # A permuted view, channels last in memory: the fastest layout on CPUs.
         return self.module(normalized.permute(0, 3, 1, 2)).float().cpu().numpy()

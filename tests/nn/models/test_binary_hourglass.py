@@ -14,14 +14,10 @@ from bihrnet.export.trace import trace
 from bihrnet.nn import build, latent_parameters
 from bihrnet.nn.counting import Counts, count
 from bihrnet.nn.layers.binarize import Sign
-from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
 from bihrnet.nn.layers.prelu import PReLU
-from bihrnet.nn.layers.ternary import ResidualBlock
-from bihrnet.nn.models.binary_hourglass_blocks import (
-    HierarchicalBody,
-    activation,
-    hierarchical_block,
-)
+from bihrnet.nn.layers.residual import ResidualBlock
+from bihrnet.nn.models.binary_hourglass import HierarchicalBody, activation, hierarchical_block
 
 
 @functools.cache

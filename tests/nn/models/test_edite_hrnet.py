@@ -11,7 +11,8 @@ from torch import nn
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import build
 from bihrnet.nn.counting import count
-from bihrnet.nn.layers.ghost import EnlargeTo, GhostModule
+from bihrnet.nn.layers.ghost import GhostModule
+from bihrnet.nn.layers.upsample import NearestResize
 from bihrnet.nn.models.edite_hrnet import EDiteLayers, SimplePath
 
 
@@ -74,7 +75,7 @@ def test_it_learns() -> None:
 def test_enlarging_gives_every_pixel_the_value_of_its_own_square(side: int) -> None:
     x = torch.randn(1, 2, side, side)
     small = nn.AvgPool2d(2, ceil_mode=True)(x)
-    large = EnlargeTo(2)(small, x)
+    large = NearestResize(2)(small, x)
     assert large.shape == x.shape
     for row in range(side):
         for column in range(side):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bihrnet.data.cifar import load_cifar
 from cifar_layout import draw_images, write_cifar10, write_cifar100
 
-from bihrnet.data.cifar import load_cifar
 from bihrnet.errors import BihrnetError
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from bihrnet.training.cifar import CifarSettings, augment, train_classifier
 from cifar_layout import write_cifar10
 
 from bihrnet.errors import BihrnetError
 from bihrnet.nn.checkpoint import read_checkpoint
 from bihrnet.training import cifar
-from bihrnet.training.cifar import CifarSettings, augment, train_classifier
 
 
 @pytest.fixture(scope="module")
