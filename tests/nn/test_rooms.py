@@ -12,6 +12,7 @@ import pytest
 from bihrnet import nn
 
 ROOM = Path(nn.__file__).parent
+LAYERS, MODELS = (sorted((ROOM / part).rglob("*.py")) for part in ("layers", "models"))
 
 
 def imported(path: Path) -> set[str]:
@@ -25,14 +26,12 @@ def imported(path: Path) -> set[str]:
     return {name.removeprefix("bihrnet.nn.") for name in names if name.startswith("bihrnet.nn")}
 
 
-@pytest.mark.parametrize("path", sorted((ROOM / "layers").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LAYERS, ids=lambda path: path.stem)
 def test_layers_import_nothing_but_layers(path: Path) -> None:
     assert not {name for name in imported(path) if not name.startswith("layers.")}
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOM / "models").rglob("*.py")), ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_models_import_layers_models_and_the_registry(path: Path) -> None:
     allowed = ("layers.", "models.", "registry.")
     assert not {name for name in imported(path) if not name.startswith(allowed)}
