@@ -1,4 +1,4 @@
-"""Networks with every brick of the zoo, narrow and with few modules, so that tests stay fast."""
+"""Networks with every layer of the zoo, narrow and with few modules, so that tests stay fast."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ from bihrnet.nn.models.dite_hrnet import SpatialSoftmax as SpatialSoftmaxModule
 
 
 class LayerTracer(fx.Tracer):
-    """Keeps the bricks of binary networks as single nodes, as fx does with torch's own layers."""
+    """Keeps layers of this project as single nodes, as fx does with those of PyTorch."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module becomes one node."""

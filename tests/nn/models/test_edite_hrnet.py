@@ -130,9 +130,9 @@ def test_the_half_that_passes_is_mixed_with_the_features_of_the_other(inputs: in
     layers = EDiteLayers(grouped=True, ghost_scope="plain", mix_inputs=inputs)
     block = layers.joint_block([8, 16]).eval()
     features = [torch.randn(1, 8, 8, 8), torch.randn(1, 16, 4, 4)]
-    worked = block.cross_resolution_weighting([features[0][:, 4:], features[1][:, 8:]])
+    processed = block.cross_resolution_weighting([features[0][:, 4:], features[1][:, 8:]])
     for x, y, path, simple, out in zip(
-        features, worked, block.branches, block.simple, block(features), strict=True
+        features, processed, block.branches, block.simple, block(features), strict=True
     ):
         convolved = path[0](y)
         end = path[1](convolved)
