@@ -66,7 +66,6 @@ def test_rows_of_an_architecture(timed):
         (["small-hrnet-w61"], [], "'small-hrnet-w61'; did you mean small-hrnet-w16"),
         (["no"], [], "no architecture, bundled model or model file 'no'; known: "),
         (["small-hrnet-w16", "small-hrnet-w61"], ["openvino"], "did you mean small-hrnet-w16"),
-        (["small-hrnet-w16", "resnet-56"], ["openvino"], "resnet-56 classifies"),
         (["small-hrnet-w16"], ["tflite"], "no runtime 'tflite'"),
         (["small-hrnet-w16", "missing.bhr"], [], "missing.bhr"),
         (["binary-hourglass-1"], [], "multiples of 64, not 96x64"),

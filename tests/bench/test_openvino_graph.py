@@ -14,7 +14,7 @@ from small_networks import (
 )
 
 from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
-from bihrnet.nn.models.bihrnet import DirectLayers
+from bihrnet.nn.models.binary_hrnet import DirectLayers
 from bihrnet.nn.models.hrnet import Layers
 
 ov = pytest.importorskip("openvino")

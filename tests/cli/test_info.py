@@ -14,7 +14,7 @@ from bihrnet.cli.app import app
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import build
 from bihrnet.nn.checkpoint import save_slim_checkpoint
-from bihrnet.nn.layers.binary import use_real_weights
+from bihrnet.nn.layers.binary_conv import use_real_weights
 from bihrnet.skeleton import LSP
 from bihrnet.zoo import find_model
 

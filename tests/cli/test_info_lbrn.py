@@ -1,4 +1,4 @@
-"""`bihrnet info` of networks with ternary filters and of classifiers; who refuses the latter."""
+"""`bihrnet info` of networks with ternary filters."""
 
 from __future__ import annotations
 
@@ -43,25 +43,6 @@ def test_a_model_file_counts_as_the_checkpoint_it_came_from(tmp_path) -> None:
         assert found["ternary_adds"] > 0
 
 
-def test_classifiers_are_counted_too() -> None:
-    counts, table = run("info", "resnet-lbb-56")
-    assert (counts["size"], counts["classes"]) == ([32, 32], 10)
-    assert "joints" not in counts
-    assert counts["params"] == 194_458
-    assert "resnet-lbb-56, 32x32, 10 classes" in table
-    hundred = run("info", "resnet-lbb-56", "--joints", "100")[0]
-    assert hundred["params"] == 194_458 + 90 * (3 * 64 + 1)
-
-
 def test_hourglasses_want_multiples_of_64() -> None:
     with pytest.raises(BihrnetError, match="multiples of 64, not 96x96"):
         run("info", "lbrn-s-2", "--size", "96x96")
-
-
-def test_who_needs_a_pose_network_refuses_a_classifier() -> None:
-    sentence = "resnet-56 classifies the images of CIFAR and estimates no poses"
-    for arguments in (["bench", "resnet-56"], ["bench", "resnet-56", "--against", "openvino"]):
-        result = CliRunner().invoke(app, arguments)
-        assert isinstance(result.exception, BihrnetError)
-        assert str(result.exception).startswith(sentence)
-        assert not result.stderr

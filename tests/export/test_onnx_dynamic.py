@@ -16,13 +16,12 @@ from torch import nn
 from bihrnet.export.ir import Permute
 from bihrnet.export.onnx import write_onnx
 from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
-from bihrnet.nn.layers.context import GlobalContext
 from bihrnet.nn.layers.dynamic_conv import dynamic_bn
 from bihrnet.nn.layers.ghost import GhostModule
-from bihrnet.nn.models.dite_hrnet import DiteLayers
+from bihrnet.nn.layers.shuffle import Interleave
+from bihrnet.nn.models.dite_hrnet import DiteLayers, GlobalContext
 from bihrnet.nn.models.edite_hrnet import EDiteLayers
 from bihrnet.nn.models.lite_hrnet import LiteHRNet, LiteLayers
-from bihrnet.nn.models.lite_hrnet_blocks import Interleave
 from bihrnet.skeleton import LSP
 
 

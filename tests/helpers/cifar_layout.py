@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def draw_images(count: int, classes: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """(N, 32, 32, 3) noise with a square whose color and size tell the class, and (N,) labels."""
+    """(N, 32, 32, 3) noise with a square of the class's color and size, and (N,) labels."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count)
     images = rng.integers(0, 120, (count, 32, 32, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""Networks with every brick of the zoo, narrow and with few modules, so that tests stay fast."""
+"""Networks with every layer of the zoo, narrow and with few modules, so that tests stay fast."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from bihrnet.model import ModelSpec
-from bihrnet.nn.layers.binary import BinaryConv2d, Shift, UnitStyle
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
+from bihrnet.nn.layers.binary_unit import Shift, UnitStyle
 from bihrnet.nn.layers.ternary import Filters
-from bihrnet.nn.models.bihrnet import BiHRNetLayers, DirectLayers
+from bihrnet.nn.models.bihrnet import BiHRNetLayers
 from bihrnet.nn.models.binary_hourglass import BinaryLayers
+from bihrnet.nn.models.binary_hrnet import DirectLayers
 from bihrnet.nn.models.hourglass import HourglassLayers, StackedHourglass
 from bihrnet.nn.models.hrnet import HRNet, Layers, Layout
 from bihrnet.nn.models.lbrn import BlockStyle, BottleneckLayers

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset, Person
-from bihrnet.nn.layers.binary import BinaryUnit, UnitStyle
+from bihrnet.nn.layers.binary_unit import BinaryUnit, UnitStyle
 from bihrnet.skeleton import LSP, Skeleton
 from bihrnet.training import datasets
 from bihrnet.training.history import History

@@ -10,7 +10,7 @@ from torch import nn
 
 from bihrnet.nn import build
 from bihrnet.nn.counting import Counts, count
-from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
 
 GI = 2**30
 

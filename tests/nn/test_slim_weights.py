@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bihrnet.nn.layers.binarize import sign, weight_scale
-from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
 from bihrnet.nn.slim_weights import pack, unpack
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bihrnet.nn import build
-from bihrnet.nn.layers.binary import BinaryUnit, UnitStyle
+from bihrnet.nn.layers.binary_unit import BinaryUnit, UnitStyle
 from bihrnet.training.optimization import build_optimizer, learning_rate_factor
 from bihrnet.training.recipe import OptimizerSection, ScheduleSection
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bihrnet.errors import BihrnetError
-from bihrnet.nn.models.bihrnet import DirectLayers
+from bihrnet.nn.models.binary_hrnet import DirectLayers
 from bihrnet.nn.models.hrnet import HighResolutionModule
 from bihrnet.training.compiled import check_gradients
 

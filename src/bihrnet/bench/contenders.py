@@ -118,10 +118,10 @@ def _find(model: str, size: tuple[int, int] | None) -> _Network:
         return _file(model, path, size)
     if path.suffix.lower() in CHECKPOINT_SUFFIXES:
         return _checkpoint(model, path, size)
-    from bihrnet.nn.registry import find_pose
+    from bihrnet.nn.registry import find
 
     spec = ModelSpec(model, COCO, size or (256, 192))
-    find_pose(model, list(bundled)).check_size(spec.input_size)
+    find(model, list(bundled)).check_size(spec.input_size)
     architecture = Architecture(model, len(COCO))
     return _Network(model, spec.input_size, architecture, None, lambda: _fresh(architecture, spec))
 

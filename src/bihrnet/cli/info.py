@@ -14,8 +14,8 @@ from rich.text import Text
 from bihrnet.cli.output import busy, check_writable, parse_size, result_console, write_json
 from bihrnet.errors import BihrnetError
 
-#: Outputs of an architecture by task: the joints of COCO, the classes of CIFAR-10.
-_DEFAULT_OUTPUTS = {"pose": 17, "classification": 10}
+#: Input size and keypoints of COCO, for an architecture given by its name.
+_DEFAULT_SIZE, _DEFAULT_JOINTS = (256, 192), 17
 
 
 def info(
@@ -32,8 +32,7 @@ def info(
         ),
     ] = None,
     joints: Annotated[
-        int | None,
-        typer.Option(help="Keypoints, or classes. Default: the file's, or 17 (10 classes)."),
+        int | None, typer.Option(help="Number of keypoints. Default: the file's, else 17.")
     ] = None,
     json: Annotated[
         str | None,
@@ -70,7 +69,7 @@ def _count_file(path: Path, size: tuple[int, int] | None, joints: int | None) ->
         "binary_macs": binary_macs,
         "ternary_adds": count_ternary_adds(file.graph, file.constants, size),
     }
-    return _document(size, {"joints": len(file.spec.skeleton)}, counts)
+    return _document(size, len(file.spec.skeleton), counts)
 
 
 def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None) -> dict[str, Any]:
@@ -97,28 +96,25 @@ def _count_network(path: Path, size: tuple[int, int] | None, joints: int | None)
             size = size or checkpoint.input_size
         else:
             architecture = find(str(path), list_models())
-            joints = _DEFAULT_OUTPUTS[architecture.task] if joints is None else joints
+            joints = _DEFAULT_JOINTS if joints is None else joints
             module = architecture.build(joints)
-            size = size or architecture.default_size
+            size = size or _DEFAULT_SIZE
         architecture.check_size(size)
         counts = count(module, size)
-    outputs = {"joints" if architecture.task == "pose" else "classes": joints}
-    return _document(size, outputs, asdict(counts))
+    return _document(size, joints, asdict(counts))
 
 
-def _document(
-    size: tuple[int, int], outputs: Mapping[str, int], counts: Mapping[str, int]
-) -> dict[str, Any]:
+def _document(size: tuple[int, int], joints: int, counts: Mapping[str, int]) -> dict[str, Any]:
     """The JSON document of `bihrnet info` but for the model's name.
 
     Args:
         size: (height, width) of the input.
-        outputs: "joints" and their number.
+        joints: number of keypoints.
         counts: the fields of `nn.counting.Counts`.
     """
     document = {
         "size": list(size),
-        **outputs,
+        "joints": joints,
         "params": counts["params"],
         "real_macs": counts["real_macs"],
         "binary_macs": counts["binary_macs"],
@@ -139,10 +135,9 @@ def _check_joints(path: Path, asked: int | None, found: int) -> None:
 def _table(document: Mapping[str, Any]) -> Table:
     """Counts in the two units that papers use: 10^9, and 2^30 as in HRNet's tool."""
     height, width = document["size"]
-    outputs = "joints" if "joints" in document else "classes"
     # As Text, because brackets in a file name are not markup.
     title = Text(
-        f"{document['model']}, {height}x{width}, {document[outputs]} {outputs}", "table.title"
+        f"{document['model']}, {height}x{width}, {document['joints']} joints", "table.title"
     )
     table = Table(title=title)
     table.add_column()

@@ -47,20 +47,20 @@ from bihrnet.export.ir import (
     Upsample,
 )
 from bihrnet.nn.layers.binarize import Sign as SignModule
-from bihrnet.nn.layers.binary import BinaryConv2d, ChannelShortcut, Shift
-from bihrnet.nn.layers.context import SpatialSoftmax as SpatialSoftmaxModule
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
+from bihrnet.nn.layers.binary_unit import ChannelShortcut, Shift
 from bihrnet.nn.layers.dynamic_conv import AggregatedConv2d
-from bihrnet.nn.layers.ghost import EnlargeTo
+from bihrnet.nn.layers.fractional_max_pool import fractional_max_pool
 from bihrnet.nn.layers.prelu import PReLU
+from bihrnet.nn.layers.shuffle import Interleave
 from bihrnet.nn.layers.ternary import TernaryConv2d
-from bihrnet.nn.layers.upsample import NearestUpsample
-from bihrnet.nn.models.bihrnet_blocks import Shuffle
-from bihrnet.nn.models.lbrn_pyramid import enlarge_to, fractional_max_pool
-from bihrnet.nn.models.lite_hrnet_blocks import Interleave
+from bihrnet.nn.layers.upsample import NearestResize, NearestUpsample, bilinear_resize
+from bihrnet.nn.models.bihrnet import Shuffle
+from bihrnet.nn.models.dite_hrnet import SpatialSoftmax as SpatialSoftmaxModule
 
 
 class LayerTracer(fx.Tracer):
-    """Keeps the bricks of binary networks as single nodes, as fx does with torch's own layers."""
+    """Keeps layers of this project as single nodes, as fx does with those of PyTorch."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module becomes one node."""
@@ -77,7 +77,7 @@ _LEAVES = (
     Shuffle,
     Interleave,
     NearestUpsample,
-    EnlargeTo,
+    NearestResize,
     PReLU,
     TernaryConv2d,
 )
@@ -295,7 +295,7 @@ class _Reader:
     def nearest(self, node: fx.Node, module: NearestUpsample) -> None:
         self.unary(node, Upsample, factor=module.factor)
 
-    def enlarge_to(self, node: fx.Node) -> None:
+    def bilinear_resize(self, node: fx.Node) -> None:
         given = self.arguments(node, "x", "like")
         self.emit(node, BilinearResize, (self.values[given["x"]], self.values[given["like"]]))
 
@@ -321,7 +321,7 @@ class _Reader:
             self.refuse(node, "a product of different shapes")
         self.emit(node, Multiply, (self.values[first], self.values[second]))
 
-    def nearest_to(self, node: fx.Node, module: EnlargeTo) -> None:
+    def nearest_to(self, node: fx.Node, module: NearestResize) -> None:
         height, width = (side * module.factor for side in shape(node.args[0])[2:])
         rows, columns = height - shape(node)[2], width - shape(node)[3]
         self.unary(node, Upsample, factor=module.factor)
@@ -377,7 +377,7 @@ _MODULES: dict[type[nn.Module], Callable[..., None]] = {
     nn.LeakyReLU: _Reader.leaky_relu,
     nn.Upsample: _Reader.upsample,
     NearestUpsample: _Reader.nearest,
-    EnlargeTo: _Reader.nearest_to,
+    NearestResize: _Reader.nearest_to,
     nn.ReLU: lambda reader, node, _: reader.unary(node, Relu),
     nn.ReLU6: lambda reader, node, _: reader.unary(node, Relu6),
     nn.Sigmoid: lambda reader, node, _: reader.unary(node, Sigmoid),
@@ -393,7 +393,7 @@ _FUNCTIONS: dict[Any, Callable[[_Reader, fx.Node], None]] = {
     operator.getitem: _Reader.slice,
     torch.cat: _Reader.concatenate,
     fractional_max_pool: _Reader.fractional_max_pool,
-    enlarge_to: _Reader.enlarge_to,
+    bilinear_resize: _Reader.bilinear_resize,
     "mean": _Reader.mean,
     "relu": lambda reader, node: reader.unary(node, Relu),
     "sigmoid": lambda reader, node: reader.unary(node, Sigmoid),

@@ -1,12 +1,12 @@
-"""Checkpoints of this project: what trained a network, and its weights.
+"""Checkpoints of this project: the weights of a network and how it was trained.
 
-A file holds ``{"bihrnet": metadata, "state_dict": weights}``. The files of a training run hold more
-beside, their weights carry the prefix "network.", and a moving average of them is preferred. Slim
-files, for passing on, are small (`save_slim_checkpoint`).
+A file holds ``{"bihrnet": metadata, "state_dict": weights}``. The checkpoints of a training run
+hold the training state as well; their weights have the prefix "network.", and a moving average is
+preferred to them. Slim checkpoints are small, for distribution (`save_slim_checkpoint`).
 
-Two things about a network follow from how it was trained, so they are read from the recipe in the
-metadata: whether the weights of its binary layers are still real-valued (the first stage of a
-reverse-order initialization, ``binarization: {weights: real}``), and whether it gives logits
+Two properties of a network depend on its training and are read from the recipe in the metadata:
+whether the weights of its binary layers are still real-valued (the first stage of reverse-order
+initialization, ``binarization: {weights: real}``), and whether its outputs are logits
 (``loss: bce``).
 """
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from bihrnet.errors import BihrnetError
 from bihrnet.model import ModelSpec
-from bihrnet.nn.layers.binary import use_real_weights
+from bihrnet.nn.layers.binary_conv import use_real_weights
 from bihrnet.nn.logits import LOGIT_LOSS, SigmoidHeatmaps
 from bihrnet.nn.registry import architectures, build
 from bihrnet.nn.slim_weights import pack, unpack
@@ -37,17 +37,17 @@ _MAX_MISMATCH = 300
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network as a file describes it.
+    """A network as described by a file.
 
     Attributes:
         architecture: name in the registry.
         options: of the architecture.
-        skeleton: joints of the heatmaps.
-        input_size: (height, width) that it was trained with.
+        skeleton: keypoints of the heatmaps.
+        input_size: (height, width) of the training crops.
         recipe: of the training run, as plain values; may be empty.
         metrics: measured after training, by name.
         weights: state dict of the network, float32.
-        path: of the file, for the sentences of mistakes; None where there is none.
+        path: of the file, for error messages; None if there is none.
     """
 
     architecture: str
@@ -61,7 +61,7 @@ class Checkpoint:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """Everything but the weights and the path, as plain values."""
+        """All fields except the weights and the path, as plain values."""
         return {
             "format": FORMAT,
             "architecture": self.architecture,
@@ -74,7 +74,7 @@ class Checkpoint:
 
     @property
     def spec(self) -> ModelSpec:
-        """What the network expects; decoding and flip test are those its metrics come from."""
+        """Input and skeleton of the network; decoding and flip test as in its evaluation."""
         recipe_name = self.recipe.get("name")
         evaluation, data = self.recipe.get("evaluation", {}), self.recipe.get("data", {})
         return ModelSpec(
@@ -90,11 +90,11 @@ class Checkpoint:
         """The network with these weights.
 
         Raises:
-            BihrnetError: the architecture is unknown, or the weights are not its; the sentence
+            BihrnetError: the architecture is unknown, or the weights do not fit it; the message
                 names the file.
         """
         try:
-            with torch.device("meta"):  # no time for random weights that are replaced at once
+            with torch.device("meta"):  # its weights are replaced at once
                 module = build(self.architecture, len(self.skeleton), **self.options)
             return self._restore(module)
         except BihrnetError as error:
@@ -103,14 +103,14 @@ class Checkpoint:
             raise BihrnetError(f"{self.path}: {error}") from error
 
     def _restore(self, network: torch.nn.Module) -> torch.nn.Module:
-        """Give a network of this architecture these weights.
+        """Load these weights into a network of this architecture.
 
         Returns:
-            the network, ready to be evaluated: one that was trained on logits has a sigmoid behind
-            it, and one that was trained with real-valued weights in its binary layers has these.
+            The network, ready for evaluation: with a sigmoid after it if it was trained on logits,
+            and with real-valued convolutions if its binary layers had real-valued weights.
 
         Raises:
-            BihrnetError: the weights are not those of the network.
+            BihrnetError: the weights do not fit the network.
         """
         if self.recipe.get("binarization", {}).get("weights") == "real":
             use_real_weights(network)
@@ -127,22 +127,20 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a training or a slim checkpoint; tensors and plain values only, no code.
 
     Raises:
-        BihrnetError: the file is missing or broken, no checkpoint of this project, or of a newer
-            version.
+        BihrnetError: the file is missing or damaged, not a checkpoint of this project, or of a
+            newer format.
     """
     content = read_torch_file(path)
     if not isinstance(content, dict) or not isinstance(content.get("bihrnet"), dict):
         raise BihrnetError(
-            f"{path}: it does not say which network it holds, so it is no checkpoint of bihrnet; "
-            "weights of other projects can teach or start one (`bihrnet train --teacher`)"
+            f"{path}: not a checkpoint of bihrnet, because it does not name its network; weights "
+            "of other projects can be used as a teacher (`bihrnet train --teacher`)"
         )
     metadata = content["bihrnet"]
     if metadata.get("format") != FORMAT:
         raise BihrnetError(
             f"{path}: its format is {metadata.get('format')!r}; this version reads {FORMAT}"
         )
-    if metadata.get("task") == "classification":
-        raise BihrnetError(f"{path}: {metadata.get('architecture')} estimates no poses")
     try:
         height, width = (int(side) for side in metadata["input_size"])
         architecture = str(metadata["architecture"])
@@ -176,15 +174,15 @@ def open_checkpoint(path: str | Path, device: str | torch.device = "cpu") -> Tor
 def save_slim_checkpoint(
     path: str | Path, module: torch.nn.Module, metadata: Mapping[str, Any], *, half: bool = True
 ) -> None:
-    """Write a network for passing on: no optimizer, no history, atomically.
+    """Write a network without its training state, atomically.
 
     Args:
-        path: is replaced once the new file is complete.
+        path: replaced once the new file is complete.
         module: the network.
         metadata: as `Checkpoint.metadata`.
-        half: real-valued weights in half precision and binary ones as bits (`slim_weights.pack`):
-            a quarter of the size of float32 and less, but no base for further training. Otherwise
-            the state dict as it is.
+        half: whether real-valued weights are stored in half precision and binary weights as bits
+            (`slim_weights.pack`): at most a quarter of the size of float32, but unsuitable for
+            further training. Otherwise the state dict is stored unchanged.
 
     Raises:
         BihrnetError: the file cannot be written.
@@ -195,16 +193,16 @@ def save_slim_checkpoint(
 
 
 def _first_mismatch(error: RuntimeError) -> str:
-    """What torch tells of the first weight that does not fit, and how many others do not.
+    """The first mismatch in an error of `load_state_dict`, and the number of further ones.
 
-    Torch has a line for each weight of another size, but one line for all that are missing, and one
-    for all that are too many.
+    PyTorch writes one line per weight of a different size, but a single line for all missing and
+    one for all unexpected weights.
     """
     mismatches: list[str] = []
     for line in str(error).split("\n\t")[1:]:
         what, _, keys = line.strip().rstrip(".").partition(" in state_dict: ")
         mismatches += [f"{what} {key}" for key in keys.split(", ")] if keys else [what]
-    first = " ".join(mismatches[0].split())[:_MAX_MISMATCH]  # a file may hold any key
+    first = " ".join(mismatches[0].split())[:_MAX_MISMATCH]  # keys in a file may be of any length
     return f"{first} and {len(mismatches) - 1} more" if len(mismatches) > 1 else first
 
 

@@ -1,4 +1,4 @@
-"""Parameters and operations of a network, counted layer by layer while it runs on shapes only."""
+"""Parameters and operations of a network, counted layer by layer on shapes only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
 from bihrnet.nn.layers.dynamic_conv import AggregatedConv2d
 from bihrnet.nn.layers.ternary import TernaryConv2d
 
@@ -21,14 +21,14 @@ class Counts:
     """Plain counts for one image. A MAC is one multiply-accumulate.
 
     Attributes:
-        params: all learned parameters, those of normalization and activations included.
+        params: all learned parameters, including those of normalization and activations.
         real_macs: of real-valued convolutions, transposed convolutions and linear layers.
         binary_macs: of binary convolutions.
         binary_weights: weights of binary convolutions, one bit each when deployed.
         real_weights: weights and biases of the layers of `real_macs`.
-        ternary_adds: additions and subtractions of fixed ternary filters, one for each weight that
-            is not zero and output pixel. They are no MACs and part of no other count, as in LBRN's
-            tables; and the weights, which follow from a seed, are not parameters.
+        ternary_adds: additions and subtractions of fixed ternary filters, one for each non-zero
+            weight and output pixel. As in LBRN's tables, they are not MACs and not part of any
+            other count, and the weights, which follow from a seed, are not parameters.
     """
 
     params: int
@@ -40,16 +40,16 @@ class Counts:
 
     @property
     def ops(self) -> float:
-        """BOPs / 64 + FLOPs, the measure of Bi-Real Net that BiHRNet's tables use."""
+        """BOPs / 64 + FLOPs, the measure of Bi-Real Net, also used in BiHRNet's tables."""
         return self.binary_macs / 64 + self.real_macs
 
 
 def count(model: nn.Module, size: tuple[int, int]) -> Counts:
-    """Count a network at an input of `size` (height, width); nothing is computed.
+    """Count a network at an input of `size` (height, width), without computing anything.
 
     Normalization, activations, resizing and additions are free, as in the papers' tools. A
-    transposed convolution costs what it does, one MAC per weight and input pixel; HRNet's
-    summary tool takes its output pixels, four times too many. A dynamic convolution counts as one
+    transposed convolution costs one MAC per weight and input pixel; HRNet's summary tool uses the
+    output pixels, four times as many. A dynamic convolution counts as one
     convolution, and mixing its kernels is free, as in Dite-HRNet's tables.
     """
     binary_macs = real_macs = ternary_adds = 0
@@ -63,7 +63,7 @@ def count(model: nn.Module, size: tuple[int, int]) -> Counts:
         else:
             real_macs += _macs(layer, inputs[0], output)
 
-    # A copy, so that the caller's model keeps its mode, its hooks and its device.
+    # A copy, so that the model of the caller keeps its mode, hooks and device.
     shapes = copy.deepcopy(model).to("meta").eval()
     counted = (*_LEARNED_LAYERS, TernaryConv2d)
     layers = [layer for layer in shapes.modules() if isinstance(layer, counted)]

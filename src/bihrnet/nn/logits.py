@@ -1,9 +1,9 @@
-"""Networks trained by cross entropy: what comes out stands for logits, heatmaps are their sigmoid.
+"""Networks trained by cross entropy: their outputs are logits, heatmaps are the sigmoid of these.
 
-The loss takes logits, because it is exact on them where a sigmoid has long saturated. Everything
-else takes heatmaps: decoding holds a value of 0 or below for an absent joint, the flip test
-averages, scores are heights of peaks. `Checkpoint.restore` and the evaluation of a training run
-are the only places that turn the one into the other.
+The loss takes logits, on which it is exact even where the sigmoid is saturated. Everything else
+takes heatmaps: decoding treats values of 0 or below as an absent keypoint, the flip test averages,
+and scores are heights of peaks. `Checkpoint.build` and the evaluation of a training run are the
+only places that convert one into the other.
 """
 
 from __future__ import annotations
@@ -12,29 +12,30 @@ import math
 
 from torch import Tensor, nn
 
-#: Name of the loss, in recipes, that takes logits.
+#: Name in recipes of the loss that takes logits.
 LOGIT_LOSS = "bce"
-#: What a network that gives 0 everywhere, as fresh ones nearly do, says of each pixel (Lin et al.
-#: 2017, section 4.1). From 0.5, learning would first of all be to say no to the background.
+#: Heatmap value at an output of 0, which fresh networks have nearly everywhere: the prior of Lin et
+#: al. 2017, "Focal Loss for Dense Object Detection" (arXiv:1708.02002), section 4.1. From 0.5,
+#: training would first have to lower the whole background.
 PRIOR = 0.01
 _LOGIT_OF_PRIOR = math.log(PRIOR / (1 - PRIOR))
 
 
 def logits(outputs: Tensor) -> Tensor:
-    """Logits of a network's outputs, any shape: counted from that of the prior."""
+    """Logits of a network's outputs of any shape: outputs count from the logit of the prior."""
     return outputs + _LOGIT_OF_PRIOR
 
 
 def heatmaps(outputs: Tensor, loss: str) -> Tensor:
-    """Heatmaps of a network's outputs, any shape, as it was trained by `loss`."""
+    """Heatmaps of the outputs, of any shape, of a network that was trained with `loss`."""
     return logits(outputs).sigmoid() if loss == LOGIT_LOSS else outputs
 
 
 class SigmoidHeatmaps(nn.Module):
-    """A network that was trained on logits, with their sigmoid behind it.
+    """A network that was trained on logits, followed by their sigmoid.
 
-    Its parameters carry the prefix "network.", as in the files of a training run, so that either
-    kind of state dict is read alike.
+    Its parameters have the prefix "network." as in the checkpoints of a training run, so that both
+    kinds of state dict are read the same way.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""Weights made elsewhere: HRNet's and SimpleBaseline's official checkpoints, and mmpose's."""
+"""Weights of other projects: checkpoints of HRNet, of SimpleBaseline and of mmpose."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bihrnet.nn.torch_file import read_torch_file
 
 ChannelOrder = Literal["rgb", "bgr"]
 
-# What wrappers put before the names of the public code: DataParallel, trainers (ours: "network."),
-# mmpose.
+# Prefixes that wrappers put before the names of the public code: DataParallel, trainers (here:
+# "network."), mmpose.
 _PREFIXES = ("module.", "model.", "network.", "backbone.", "keypoint_head.", "head.")
 _HEAD = ("final_layer.", "deconv_layers.")
 
@@ -30,20 +30,22 @@ def load_hrnet_weights(
 
     Accepted are state dicts with the names of the official code, as they are or under
     "state_dict", with the prefixes of DataParallel ("module.") and of trainers ("model."), and
-    mmpose's ("backbone.", "keypoint_head.", "head."). Half precision is widened.
+    mmpose's ("backbone.", "keypoint_head.", "head."). Half precision is
+    converted to float32.
 
     Args:
-        model: takes the weights; it must need exactly what the file holds.
+        model: receives the weights; its names and shapes must be those of the file.
         path: the file.
         channel_order: of the pixels that the weights were trained on. The official checkpoints and
             mmpose's take RGB, as networks here do. For "bgr" the input channels of the first
-            convolution are reversed, which makes the network equal on RGB input, provided that it
-            was trained with the mean and deviation of ImageNet in the same order as its channels.
-        backbone_only: leave the head as it is and ignore what else the file holds: for ImageNet
-            checkpoints, and for poses with other joints.
+            convolution are reversed, which makes the network equivalent on RGB input, provided that
+            it was trained with the mean and standard deviation of ImageNet in the order of its
+            channels.
+        backbone_only: whether to leave the head unchanged and to ignore everything else in the
+            file: for ImageNet checkpoints, and for other keypoints.
 
     Raises:
-        BihrnetError: the file cannot be read, or names or shapes do not fit; the sentence shows
+        BihrnetError: the file cannot be read, or names or shapes do not fit; the message lists
             the first of them.
     """
     found = {plain_name(name): tensor for name, tensor in _state_dict(path).items()}
@@ -52,7 +54,7 @@ def load_hrnet_weights(
         wanted = {name: value for name, value in wanted.items() if not name.startswith(_HEAD)}
     else:
         _refuse(path, "has weights that the network lacks", sorted(found.keys() - wanted.keys()))
-    # Old checkpoints lack the counters of BatchNorm, which nothing here uses.
+    # Old checkpoints lack the counters of BatchNorm, which are not used here.
     missing = {name for name in wanted.keys() - found.keys() if not name.endswith("_tracked")}
     _refuse(path, "lacks weights that the network needs", sorted(missing))
     _refuse(
@@ -80,7 +82,7 @@ def _state_dict(path: str | Path) -> dict[str, Tensor]:
         tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
         if tensors:
             return tensors
-    raise BihrnetError(f"{path}: there are no weights in it")
+    raise BihrnetError(f"{path}: no weights in this file")
 
 
 def plain_name(name: str) -> str:

@@ -1,12 +1,12 @@
-"""Registry of architectures: a name leads to one decorated function."""
+"""Registry of architectures: a name stands for a function that builds the network."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import pydantic
 from torch import nn
@@ -14,24 +14,20 @@ from torch import nn
 from bihrnet.errors import BihrnetError
 
 Builder = Callable[..., nn.Module]
-Task = Literal["pose", "classification"]
 _B = TypeVar("_B", bound=Builder)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network that can be built by name, without weights.
+    """A pose network that can be built by name.
 
     Attributes:
         name: for instance "bihrnet-w32".
         description: one line for tables.
         binary: whether it holds binary convolutions.
         builder: called as ``builder(joints, **fixed, **options)``.
-        fixed: keyword arguments that tell this architecture from others of the same builder.
-        multiple: both sides of the input are multiples of it.
-        default_size: (height, width) of the input that papers usually state counts for.
-        task: "pose" for heatmaps of joints; "classification" for logits of CIFAR's classes, whose
-            number the builder is called with.
+        fixed: keyword arguments that define this variant of the builder.
+        multiple: height and width of the input must be multiples of it.
     """
 
     name: str
@@ -40,8 +36,6 @@ class Architecture:
     builder: Builder
     fixed: dict[str, Any]
     multiple: int = 32
-    default_size: tuple[int, int] = (256, 192)
-    task: Task = "pose"
 
     @property
     def options(self) -> dict[str, Any]:
@@ -69,7 +63,7 @@ class Architecture:
         return self.builder(joints, **self.fixed, **options)
 
     def check_size(self, size: tuple[int, int]) -> None:
-        """Refuse an input of a (height, width) that the network cannot halve often enough."""
+        """Raise a `BihrnetError` if the network does not take inputs of this (height, width)."""
         if any(side < 1 or side % self.multiple for side in size):
             height, width = size
             raise BihrnetError(
@@ -95,60 +89,52 @@ def register(
     *,
     binary: bool = False,
     multiple: int = 32,
-    default_size: tuple[int, int] = (256, 192),
-    task: Task = "pose",
     **fixed: Any,
 ) -> Callable[[_B], _B]:
-    """Make a builder known under `name`; stack the decorator for variants of one builder.
+    """Register a builder under `name`; stack the decorator for variants of one builder.
 
-    The builder takes the number of joints and keyword-only options with defaults and types;
-    `fixed` binds those that define this variant, the others are the user's options. The other
-    arguments are explained at `Architecture`.
+    The builder takes the number of joints and keyword-only options with types and defaults. `fixed`
+    binds those that define this variant; the others are options of `build` and of recipes.
+    `Architecture` explains the other arguments.
+
+    Example:
+        >>> @register("tiny", "One convolution", stride=4)
+        ... def tiny(joints: int, *, stride: int, kernel_size: int = 7) -> nn.Module:
+        ...     return nn.Conv2d(3, joints, kernel_size, stride, kernel_size // 2)
     """
 
     def decorate(builder: _B) -> _B:
         if name in _ARCHITECTURES:
             raise ValueError(f"architecture {name!r} is registered twice")
-        _ARCHITECTURES[name] = Architecture(
-            name, description, binary, builder, fixed, multiple, default_size, task
-        )
+        _ARCHITECTURES[name] = Architecture(name, description, binary, builder, fixed, multiple)
         return builder
 
     return decorate
 
 
-def architectures(task: Task = "pose") -> dict[str, Architecture]:
-    """All architectures for a task by name, in alphabetical order."""
-    return {name: entry for name, entry in sorted(_ARCHITECTURES.items()) if entry.task == task}
+def architectures() -> dict[str, Architecture]:
+    """All architectures by name, in alphabetical order."""
+    return dict(sorted(_ARCHITECTURES.items()))
 
 
 def find(name: str, bundled: Sequence[str] | None = None) -> Architecture:
-    """The architecture of a name, whatever its task.
+    """The architecture of a name.
 
     Args:
         name: of the architecture.
-        bundled: names of weights, where the user could have named those or a file as well; the
-            sentence says so.
+        bundled: names of bundled weights, where the user may name these or a file as well; they
+            appear in the error message.
 
     Raises:
-        BihrnetError: there is none.
+        BihrnetError: the architecture is unknown.
     """
-    if name not in _ARCHITECTURES:
-        raise _unknown(name, _ARCHITECTURES, bundled)
-    return _ARCHITECTURES[name]
-
-
-def find_pose(name: str, bundled: Sequence[str] | None = None) -> Architecture:
-    """As `find`, but a network that estimates no poses is refused."""
-    if name not in _ARCHITECTURES:
-        raise _unknown(name, architectures(), bundled)
-    entry = _ARCHITECTURES[name]
-    if entry.task != "pose":
-        raise BihrnetError(
-            f"{name} classifies the images of CIFAR and estimates no poses; "
-            "python -m bihrnet.training.cifar trains it, bihrnet info counts it"
-        )
-    return entry
+    if name in _ARCHITECTURES:
+        return _ARCHITECTURES[name]
+    what = "architecture" if bundled is None else "architecture, bundled model or model file"
+    names = sorted((*_ARCHITECTURES, *(bundled or ())))
+    near = difflib.get_close_matches(name, names, n=2)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
+    raise BihrnetError(f"no {what} {name!r}; {hint}")
 
 
 def build(architecture: str, joints: int, **options: Any) -> nn.Module:
@@ -162,22 +148,12 @@ def build(architecture: str, joints: int, **options: Any) -> nn.Module:
     Returns:
         A module that maps (N, 3, h, w) float RGB images, normalized with ImageNet's mean and
         standard deviation, h and w multiples of `Architecture.multiple`, to (N, K, h/4, w/4)
-        heatmaps. In training mode it may give a list of such heatmaps, one for each stack.
+        heatmaps. In training mode the output may be a list of such heatmaps, one for each stack.
 
     Raises:
-        BihrnetError: unknown architecture or option, an option's value that does not fit, or a
-            network that estimates no poses.
+        BihrnetError: the architecture or an option is unknown, or an option has an invalid value.
     """
-    return find_pose(architecture).build(joints, **options)
-
-
-def _unknown(name: str, known: Iterable[str], bundled: Sequence[str] | None) -> BihrnetError:
-    """The sentence, with names that are near; with all that are known only where none is."""
-    what = "architecture" if bundled is None else "architecture, bundled model or model file"
-    names = sorted((*known, *(bundled or ())))
-    near = difflib.get_close_matches(name, names, n=2)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-    return BihrnetError(f"no {what} {name!r}; {hint}")
+    return find(architecture).build(joints, **options)
 
 
 def _near(name: str, known: dict[str, Any]) -> str:

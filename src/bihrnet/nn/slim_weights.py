@@ -1,9 +1,9 @@
-"""State dicts that take little room: half precision, and one bit per binary weight.
+"""Compact state dicts: half precision, and one bit per binary weight.
 
 A binary convolution's ``weight`` becomes ``weight.bits``, uint8 (out, ceil(n / 8)) where a set bit
 means negative and n = in * h * w, and ``weight.scale``, float32 (out, 1, 1, 1), with
-``weight.shape``, int64 (4,). All that its forward pass takes from the latent weights, signs and
-scaling factors, is in there.
+``weight.shape``, int64 (4,). These are the signs and scaling factors, which is all that the forward
+pass takes from latent weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bihrnet.nn.layers.binarize import weight_scale
-from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
 from bihrnet.nn.layers.dynamic_conv import AggregatedConv2d
 
 _BITS, _SCALE, _SHAPE = ".bits", ".scale", ".shape"
@@ -24,8 +24,8 @@ _BITS, _SCALE, _SHAPE = ".bits", ".scale", ".shape"
 def pack(module: nn.Module) -> dict[str, Tensor]:
     """State dict of `module` with binary weights as bits and other weight matrices as float16.
 
-    Biases, normalization and activations stay float32: they are small, and running variances may
-    lie below float16's range.
+    Biases, normalization and activations stay float32: they are small, and running variances may be
+    below the range of float16.
     """
     state = {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
     for path, layer in module.named_modules():
@@ -42,19 +42,19 @@ def pack(module: nn.Module) -> dict[str, Tensor]:
 
 
 def unpack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The float32 state dict of a packed one, or of an ordinary one in any precision.
+    """The float32 state dict of a packed or an ordinary one in any precision.
 
-    A binary convolution's latent weights come out as sign * scaling factor. Their mean magnitude
-    is the scaling factor again, to within the rounding of float32's mean.
+    The latent weights of a binary convolution become sign * scaling factor. Their mean magnitude is
+    the scaling factor again, up to the rounding of the mean in float32.
 
     Raises:
         ValueError, KeyError: the entries of a binary weight do not belong together.
-        TypeError: an entry is no tensor.
+        TypeError: an entry is not a tensor.
     """
     weights = {}
     for name, tensor in state.items():
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"{name} is no tensor")
+            raise TypeError(f"{name} is not a tensor")
         if name.endswith(_BITS):
             weight = name.removesuffix(_BITS)
             weights[weight] = _unpacked(tensor, state[weight + _SCALE], state[weight + _SHAPE])
@@ -69,6 +69,6 @@ def _unpacked(bits: Tensor, scale: Tensor, shape: Tensor) -> Tensor:
     packed = (size[0], -(-count // 8)) if len(size) == 4 else ()
     if bits.shape != packed or bits.dtype != torch.uint8:
         found = tuple(bits.shape)
-        raise ValueError(f"bits of shape {found} are no binary weight of shape {size}")
+        raise ValueError(f"bits of shape {found} are not those of a binary weight of shape {size}")
     negative = torch.from_numpy(np.unpackbits(bits.numpy(), axis=1, count=count))
     return (1 - 2 * negative.reshape(size).float()) * scale

@@ -1,4 +1,4 @@
-"""Reading and writing of torch's files without ever running code from them."""
+"""Read and write PyTorch files without ever running code from them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
 
-# mmpose stores the skeleton's constants as NumPy arrays beside the weights. These names only build
-# arrays; both the old and the new home of `_reconstruct` occur in files.
+# mmpose stores constants of the skeleton as NumPy arrays beside the weights. These names only build
+# arrays; files name both the old and the new location of `_reconstruct`.
 _reconstruct = np.ones(1).__reduce__()[0]
 _HARMLESS: list[Any] = [
     np.ndarray,
@@ -25,10 +25,10 @@ _HARMLESS: list[Any] = [
 
 
 def read_torch_file(path: str | Path) -> Any:
-    """Content of a file that `torch.save` wrote: tensors and plain values, on the CPU.
+    """Content of a file written by `torch.save`: tensors on the CPU and plain values.
 
     Raises:
-        BihrnetError: the file is missing, empty, broken or holds objects that would run code.
+        BihrnetError: the file is missing, empty or damaged, or holds objects that would run code.
     """
     path = Path(path)
     if not path.is_file():
@@ -37,27 +37,27 @@ def read_torch_file(path: str | Path) -> Any:
         raise BihrnetError(f"{path}: the file is empty")
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
-            warnings.simplefilter("ignore")  # torch comments on files that are not its own
+            warnings.simplefilter("ignore")  # PyTorch warns about files of other formats
             return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # what a broken file makes the unpickler raise has no bounds
-        # "Unsupported operand" means that the bytes are no pickle at all.
+    except Exception as error:  # a damaged file can make the unpickler raise anything
+        # "Unsupported operand" means that the bytes are not a pickle.
         if "Unsupported" in str(error) and "Unsupported operand" not in str(error):
             reason = "it holds Python objects, which are not loaded because they could run code"
         elif isinstance(error, OSError):
             reason = error.strerror or str(error)
         else:
-            reason = "it is no checkpoint of torch, or it is broken"
+            reason = "not a PyTorch checkpoint, or damaged"
         raise BihrnetError(f"{path}: {reason}") from error
 
 
 def write_torch_file(content: Any, path: str | Path) -> None:
-    """Write a file whole or not at all; an old file stays until the new one is complete.
+    """Write a file atomically: an old file stays until the new one is complete.
 
     Raises:
-        BihrnetError: it cannot be written, for instance because the disk is full.
+        BihrnetError: the file cannot be written, for instance because the disk is full.
     """
     with replacing(path) as temporary:
         try:
             torch.save(content, temporary)
-        except RuntimeError as error:  # torch's zip writer reports a full disk in this way
+        except RuntimeError as error:  # the zip writer of PyTorch reports a full disk this way
             raise OSError(0, str(error)) from error

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import latent_parameters
 from bihrnet.nn.layers.binarize import Smoothing, smooth_signs
-from bihrnet.nn.layers.binary import use_real_weights
+from bihrnet.nn.layers.binary_conv import use_real_weights
 from bihrnet.training.recipe import BinarizationSection
 
 

@@ -30,7 +30,7 @@ from bihrnet.errors import BihrnetError
 from bihrnet.export.bhr.export import to_bhr
 from bihrnet.nn import build
 from bihrnet.nn.counting import count
-from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
 from bihrnet.nn.layers.ternary import TernaryConv2d
 from bihrnet.nn.models.hrnet import Layers
 

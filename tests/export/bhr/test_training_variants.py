@@ -12,7 +12,7 @@ from bihrnet.errors import BihrnetError
 from bihrnet.export.bhr.export import to_bhr
 from bihrnet.export.onnx import write_onnx
 from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
-from bihrnet.nn.layers.binary import use_real_weights
+from bihrnet.nn.layers.binary_conv import use_real_weights
 from bihrnet.nn.logits import PRIOR, SigmoidHeatmaps
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*runs on the NumPy reference")

@@ -16,7 +16,8 @@ from bihrnet.errors import BihrnetError
 from bihrnet.export.bhr.export import to_bhr
 from bihrnet.export.trace import trace, trace_layers
 from bihrnet.nn.layers.binarize import Sign
-from bihrnet.nn.layers.binary import BinaryConv2d, ChannelShortcut
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
+from bihrnet.nn.layers.binary_unit import ChannelShortcut
 from bihrnet.nn.layers.ternary import TernaryConv2d
 
 JOINTS = 14

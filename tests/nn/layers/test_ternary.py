@@ -9,13 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from bihrnet.nn.layers.ternary import (
-    Filters,
-    HalfTernaryConv2d,
-    ResidualBlock,
-    TernaryConv2d,
-    residual_body,
-)
+from bihrnet.nn.layers.residual import ResidualBlock, residual_body
+from bihrnet.nn.layers.ternary import Filters, HalfTernaryConv2d, TernaryConv2d
 
 
 def learned(module: nn.Module) -> int:

@@ -11,7 +11,8 @@ from torch import nn
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import build
 from bihrnet.nn.counting import count
-from bihrnet.nn.layers.ghost import EnlargeTo, GhostModule
+from bihrnet.nn.layers.ghost import GhostModule
+from bihrnet.nn.layers.upsample import NearestResize
 from bihrnet.nn.models.edite_hrnet import EDiteLayers, SimplePath
 
 
@@ -74,7 +75,7 @@ def test_it_learns() -> None:
 def test_enlarging_gives_every_pixel_the_value_of_its_own_square(side: int) -> None:
     x = torch.randn(1, 2, side, side)
     small = nn.AvgPool2d(2, ceil_mode=True)(x)
-    large = EnlargeTo(2)(small, x)
+    large = NearestResize(2)(small, x)
     assert large.shape == x.shape
     for row in range(side):
         for column in range(side):
@@ -129,9 +130,9 @@ def test_the_half_that_passes_is_mixed_with_the_features_of_the_other(inputs: in
     layers = EDiteLayers(grouped=True, ghost_scope="plain", mix_inputs=inputs)
     block = layers.joint_block([8, 16]).eval()
     features = [torch.randn(1, 8, 8, 8), torch.randn(1, 16, 4, 4)]
-    worked = block.cross_resolution_weighting([features[0][:, 4:], features[1][:, 8:]])
+    processed = block.cross_resolution_weighting([features[0][:, 4:], features[1][:, 8:]])
     for x, y, path, simple, out in zip(
-        features, worked, block.branches, block.simple, block(features), strict=True
+        features, processed, block.branches, block.simple, block(features), strict=True
     ):
         convolved = path[0](y)
         end = path[1](convolved)

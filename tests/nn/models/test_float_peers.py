@@ -1,4 +1,4 @@
-"""Networks with the head of Simple Baselines: counts, torchvision's names, gradients, size."""
+"""Networks with the head of SimpleBaseline: counts, torchvision's names, gradients, size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from bihrnet.nn import build
 from bihrnet.nn.counting import count
-from bihrnet.nn.models.lite_hrnet_blocks import Interleave
+from bihrnet.nn.layers.shuffle import Interleave
 from bihrnet.nn.models.mobilenet_v3 import SqueezeExcitation
 from bihrnet.nn.models.shufflenet_v2 import DownBlock, ShuffleBlock
 from bihrnet.nn.pretrained import load_hrnet_weights

@@ -12,9 +12,9 @@ from bihrnet.errors import BihrnetError
 from bihrnet.nn import architectures, build
 from bihrnet.nn.checkpoint import Checkpoint
 from bihrnet.nn.counting import Counts, count
-from bihrnet.nn.layers.ternary import HalfTernaryConv2d, ResidualBlock, TernaryConv2d
-from bihrnet.nn.models.lbrn_pyramid import PyramidBody
-from bihrnet.nn.registry import find
+from bihrnet.nn.layers.residual import ResidualBlock
+from bihrnet.nn.layers.ternary import Filters, HalfTernaryConv2d, TernaryConv2d
+from bihrnet.nn.models.lbrn import RATIOS, PyramidBody
 from bihrnet.skeleton import LSP
 
 NAMES = [name for name in architectures() if name.startswith(("shn", "lbrn"))]
@@ -22,10 +22,8 @@ NAMES = [name for name in architectures() if name.startswith(("shn", "lbrn"))]
 
 @functools.cache
 def counts(name: str, **options: object) -> Counts:
-    architecture = find(name)
     with torch.device("meta"):
-        outputs, size = (16, (256, 256)) if architecture.task == "pose" else (10, (32, 32))
-        return count(architecture.build(outputs, **options), size)
+        return count(build(name, 16, **options), (256, 256))
 
 
 def ternary(module: nn.Module) -> list[TernaryConv2d]:
@@ -191,30 +189,44 @@ def test_a_checkpoint_holds_no_ternary_filters_and_brings_them_back() -> None:
     assert torch.equal(network.eval()(x), restored.eval()(x))
 
 
-# Published: 0.48 and 0.19 M, 0.069 and 0.034 G MACs; no width, expansion or stem gives all four.
-@pytest.mark.parametrize(
-    ("name", "params", "macs"), [("resnet-56", 0.485, 0.072), ("resnet-lbb-56", 0.194, 0.030)]
-)
-def test_resnet_56(name: str, params: float, macs: float) -> None:
-    own = counts(name)
-    assert own.params / 1e6 == pytest.approx(params, abs=5e-4)
-    assert own.real_macs / 1e9 == pytest.approx(macs, abs=5e-4)
-    with torch.device("meta"):
-        layers = ternary(find("resnet-lbb-56").build(10))
-    assert sum(layer.weight.numel() for layer in layers) == 290_304
-    assert counts("resnet-56").params - counts("resnet-lbb-56").params == 290_304
-    assert [layer.stride for layer in layers].count(2) == 2
+def weights(module: nn.Module) -> int:
+    convolutions = [layer for layer in module.modules() if isinstance(layer, nn.Conv2d)]
+    return sum(layer.weight.numel() for layer in convolutions)
 
 
-def test_resnet_56_has_56_layers_with_weights() -> None:
-    network = find("resnet-56").build(100)
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert len(layers) == 56
-    assert network.eval()(torch.randn(2, 3, 32, 32)).shape == (2, 100)
+def test_ratios_halve_the_resolution_in_four_steps() -> None:
+    assert list(RATIOS) == pytest.approx([0.8409, 0.7071, 0.5946, 0.5], abs=1e-4)
 
 
-def test_classifiers_are_no_pose_networks() -> None:
-    assert {"resnet-56", "resnet-lbb-56"} == set(architectures("classification"))
-    assert not {"resnet-56", "resnet-lbb-56"} & set(architectures())
-    with pytest.raises(BihrnetError, match=r"classifies the images of CIFAR.*training\.cifar"):
-        build("resnet-56", 17)
+def test_weights_of_the_module() -> None:
+    real, fixed = PyramidBody(256, 256, Filters()), PyramidBody(256, 256, Filters("3x3"))
+    assert weights(real) == 262_144  # LBRN's table: 0.262 M
+    assert weights(fixed) == 77_824  # 0.078 M
+    ternary = [layer for layer in fixed.modules() if isinstance(layer, TernaryConv2d)]
+    assert [layer.in_channels for layer in ternary] == [128, 32, 32, 32, 32]
+    assert len({layer.weight.numpy().tobytes() for layer in ternary}) == 5
+
+
+def test_evaluation_is_deterministic_and_training_is_not() -> None:
+    torch.manual_seed(0)
+    body = PyramidBody(32, 32, Filters("3x3"))
+    x = torch.randn(2, 32, 16, 16)
+    assert not torch.equal(body(x), body(x))
+    body.eval()
+    assert torch.equal(body(x), body(x))
+    assert torch.equal(torch.fx.symbolic_trace(body)(x), body(x))
+
+
+# LBRN's table of blocks, GFLOPs = 2 MAC / 10^9 at 64x64: 2.147 and 0.638. The former is counted as
+# if the pyramid's convolutions ran at the full resolution.
+def test_operations_of_the_module() -> None:
+    def macs(filters: Filters) -> int:
+        lift = nn.Conv2d(3, 256, 1, bias=False)
+        whole = count(nn.Sequential(lift, PyramidBody(256, 256, filters)), (64, 64))
+        return whole.real_macs - 3 * 256 * 64 * 64
+
+    assert 2 * macs(Filters("3x3")) / 1e9 == pytest.approx(0.638, abs=5e-4)
+    pooled = sum(int(64 * ratio) ** 2 for ratio in RATIOS)
+    at_full_resolution = macs(Filters()) + 32 * 32 * 9 * (4 * 64 * 64 - pooled)
+    assert 2 * at_full_resolution / 1e9 == pytest.approx(2.147, abs=5e-4)
+    assert 2 * macs(Filters()) / 1e9 == pytest.approx(1.98, abs=5e-3)

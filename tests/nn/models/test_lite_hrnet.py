@@ -9,13 +9,15 @@ from torch import nn
 
 from bihrnet.nn import build
 from bihrnet.nn.counting import count
+from bihrnet.nn.layers.shuffle import Interleave
 from bihrnet.nn.models.dite_hrnet import DiteLayers
 from bihrnet.nn.models.edite_hrnet import EDiteLayers
-from bihrnet.nn.models.lite_hrnet import IterativeHead, LiteHRModule, LiteLayers
-from bihrnet.nn.models.lite_hrnet_blocks import (
+from bihrnet.nn.models.lite_hrnet import (
     ConditionalChannelWeighting,
     CrossResolutionWeighting,
-    Interleave,
+    IterativeHead,
+    LiteHRModule,
+    LiteLayers,
 )
 
 NAMES = ["lite-hrnet-18", "lite-hrnet-30"]

@@ -1,11 +1,15 @@
-"""Binarizers: sign of activations and of weights, each with a gradient that can be learned from.
+"""Binarizers: the sign of activations and of weights, each with a surrogate gradient.
 
-The derivative of the sign is zero almost everywhere, so the backward pass uses that of a
-surrogate. Every docstring below states forward and gradient as formulas.
+The derivative of the sign is zero almost everywhere, so the backward pass uses that of another
+function. The docstrings state both passes as formulas.
+
+A further binarizer of activations is a function like `sign_approx`, its name in `SignGradient` and
+an entry of `_SIGNS`; networks then take the name as their option `gradient`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+#: Surrogate gradients of the sign of activations.
 SignGradient = Literal["approx", "ste"]
 #: Smooth functions that approach the sign as they grow steep.
 SmoothShape = Literal["tanh", "sigmoid", "softsign"]
@@ -67,7 +72,9 @@ class _ScaledSign(torch.autograd.Function):
 
 
 def sign_ste(x: Tensor) -> Tensor:
-    """Sign with the straight-through estimator (Hubara et al. 2016).
+    """Sign with the straight-through estimator.
+
+    Hubara et al. 2016, "Binarized Neural Networks" (arXiv:1602.02830).
 
     Forward: y = +1 if x >= 0 else -1.
     Gradient: dy/dx = 1 if abs(x) <= 1 else 0.
@@ -76,7 +83,10 @@ def sign_ste(x: Tensor) -> Tensor:
 
 
 def sign_approx(x: Tensor) -> Tensor:
-    """Sign with the gradient of a piecewise quadratic, ApproxSign (Bi-Real Net, Liu et al. 2018).
+    """Sign with the gradient of a piecewise quadratic, ApproxSign (BiHRNet, equation (1)).
+
+    Liu et al. 2018, "Bi-Real Net: Enhancing the Performance of 1-bit CNNs With Improved
+    Representational Capability and Advanced Training Algorithm" (arXiv:1808.00278).
 
     Forward: y = +1 if x >= 0 else -1.
     Gradient: dy/dx = 2 + 2x on [-1, 0), 2 - 2x on [0, 1), else 0.
@@ -85,12 +95,15 @@ def sign_approx(x: Tensor) -> Tensor:
 
 
 def scaled_sign(weight: Tensor) -> Tensor:
-    """Binary weights with one scaling factor per output channel (XNOR-Net, BiHRNet eq. 2).
+    """Binary weights with one scaling factor per output channel (BiHRNet, equation (2)).
+
+    Rastegari et al. 2016, "XNOR-Net: ImageNet Classification Using Binary Convolutional Neural
+    Networks" (arXiv:1603.05279).
 
     Forward: y = a * sign(w), a = mean of abs(w) over all weights of the output channel.
-    Gradient: dy/dw = 1 if abs(w) <= 1 else 0 (ReActNet's code). The a that the chain rule would
-    have is left out: it is about 0.01, makes gradients as small as Adam's epsilon of 1e-8, and
-    weights then hardly move (docs/training.md).
+    Gradient: dy/dw = 1 if abs(w) <= 1 else 0 (ReActNet's code). The factor a of the
+    chain rule is left out: it is about 0.01 and makes gradients as small as Adam's epsilon of 1e-8,
+    so that weights hardly move (docs/training.md).
 
     Args:
         weight: latent weights, output channels first.
@@ -103,13 +116,18 @@ def weight_scale(weight: Tensor) -> Tensor:
     return weight.abs().mean(dim=tuple(range(1, weight.ndim)), keepdim=True)
 
 
-# Single nodes for torch.fx, which cannot trace through an autograd function.
-torch.fx.wrap("sign_ste")
-torch.fx.wrap("sign_approx")
+_SIGNS: dict[SignGradient, Callable[[Tensor], Tensor]] = {"approx": sign_approx, "ste": sign_ste}
 
 
-#: Largest steepness in the gradient of smooth signs. With 2 the squared slope of tanh averages 1
-#: over normalized activations, as ApproxSign's has, and gradients keep their size from layer to
+# A single node for torch.fx, which cannot trace through an autograd function.
+@torch.fx.wrap
+def binarize(x: Tensor, gradient: SignGradient) -> Tensor:
+    """Sign of activations of any shape with the surrogate gradient of that name."""
+    return _SIGNS[gradient](x)
+
+
+#: Largest steepness in the gradient of smooth signs. At 2 the mean squared slope of tanh over
+#: normalized activations is 1, as that of ApproxSign, and gradients keep their size from layer to
 #: layer. Steeper slopes multiply in every layer (docs/training.md).
 GRADIENT_STEEPNESS = 2.0
 
@@ -143,15 +161,18 @@ class _SmoothSign(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class Smoothing:
-    """What stands for the sign while a network learns (Bulat et al. 2019), growing steep.
+    """A smooth function that replaces the sign in training and grows steep.
+
+    Bulat et al. 2019, "Improved training of binary networks for human pose estimation and image
+    recognition" (arXiv:1904.05868), section 3.4, equations (2) to (4).
 
     Forward, with a steepness l: "tanh" is tanh(l x), "sigmoid" 2 / (1 + exp(-l x)) - 1, and
     "softsign" l x / (1 + abs(l x)). All go through 0 at 0 and approach -1 and +1.
-    Gradient: the derivative of the same function with l or 2, whichever is smaller.
+    Gradient: the derivative of the same function at steepness min(l, 2).
 
     Attributes:
-        shape: which of them.
-        steepness: l > 0, a tensor without dimensions; who trains changes it in place.
+        shape: which function.
+        steepness: l > 0, a scalar tensor that the training loop updates in place.
     """
 
     shape: SmoothShape
@@ -162,11 +183,18 @@ class Smoothing:
 
 
 class Sign(nn.Module):
-    """Binarize activations to -1 and +1, any shape. `gradient` chooses the surrogate.
+    """Binarize activations of any shape to -1 and +1.
+
+    Args:
+        gradient: surrogate gradient, "approx" (`sign_approx`) or "ste" (`sign_ste`).
 
     Attributes:
-        smoothing: takes the place of the sign in training mode, where there is one; evaluation
-            always has the exact sign. See `smooth_signs`.
+        smoothing: replaces the sign in training mode if not None; evaluation always uses the exact
+            sign. See `smooth_signs`.
+
+    Example:
+        >>> Sign()(torch.tensor([-0.3, 0.0, 2.0]))
+        tensor([-1.,  1.,  1.])
     """
 
     def __init__(self, gradient: SignGradient = "approx") -> None:
@@ -177,14 +205,14 @@ class Sign(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.smoothing is not None and self.training:
             return self.smoothing(x)
-        return sign_approx(x) if self.gradient == "approx" else sign_ste(x)
+        return binarize(x, self.gradient)
 
     def extra_repr(self) -> str:
         return f"gradient={self.gradient!r}"
 
 
 def smooth_signs(network: nn.Module, smoothing: Smoothing) -> None:
-    """Give all `Sign`s of a network the same smoothing."""
+    """Set the smoothing of all `Sign`s of a network."""
     for module in network.modules():
         if isinstance(module, Sign):
             module.smoothing = smoothing

@@ -1,4 +1,8 @@
-"""The head of Simple Baselines (Xiao et al. 2018), which lifts any backbone to heatmaps."""
+"""The head of SimpleBaseline, which turns the features of any backbone into heatmaps.
+
+Xiao et al. 2018, "Simple Baselines for Human Pose Estimation and Tracking" (arXiv:1804.06208),
+section 2.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,12 @@ _FILTERS = 256
 
 
 class DeconvPose(nn.Module):
-    """Backbone, three deconvolutions of stride 2 and a 1x1 convolution.
+    """Backbone, three transposed convolutions of stride 2 and a 1x1 convolution.
+
+    (N, 3, h, w) normalized RGB -> (N, joints, h/4, w/4) heatmaps.
 
     Args:
-        backbone: (N, 3, h, w) -> (N, channels, h/32, w/32); brings its own initial weights.
+        backbone: (N, 3, h, w) -> (N, channels, h/32, w/32), initialized.
         channels: of the backbone's output.
         joints: number of heatmaps.
     """

@@ -1,6 +1,7 @@
-"""Dynamic convolution: every image is convolved by its own mixture of kernels.
+"""Dynamic convolution: every image is convolved with its own mixture of kernels.
 
-Dite-HRNet's dynamic kernel aggregation (Li et al. 2022), in the manner of Chen et al. (2020).
+The dynamic kernel aggregation of Dite-HRNet (Li et al. 2022, arXiv:2204.10762), after Chen et al.
+2020, "Dynamic Convolution: Attention over Convolution Kernels" (arXiv:1912.03458).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bihrnet.nn.layers.context import gate
+from bihrnet.nn.layers.gate import channel_gate
 
 _REDUCTION = 4
 
@@ -17,9 +18,9 @@ _REDUCTION = 4
 class AggregatedConv2d(nn.Module):
     """x (N, in, h, w), attention (N, kernels, 1, 1) -> (N, out, h / stride, w / stride).
 
-    An image's weight is the sum of all kernels times the image's attention. Padded to keep the
-    size at stride 1; no bias. `weight` is (kernels * out, in / groups, k, k), one kernel after the
-    other: with four dimensions it follows a network into channels-last memory.
+    The weight of an image is the sum of all kernels, each times the attention of that image. Padded
+    to keep the size at stride 1; no bias. `weight` is (kernels * out, in / groups, k, k), kernel by
+    kernel: with four dimensions, it can be converted to channels-last memory.
     """
 
     def __init__(
@@ -43,8 +44,8 @@ class AggregatedConv2d(nn.Module):
         nn.init.kaiming_uniform_(self.weight)
 
     def forward(self, x: Tensor, attention: Tensor) -> Tensor:
-        # One grouped convolution in which all images lie side by side as groups of channels. On a
-        # CPU it trains three to six times faster than a sum of one convolution for each kernel.
+        # One grouped convolution in which each image is a group of channels. On a CPU it trains
+        # three to six times faster than a sum of one convolution per kernel.
         weight = attention.flatten(1) @ self.weight.reshape(self.kernels, -1)
         y = F.conv2d(
             x.flatten(0, 1).unsqueeze(0),
@@ -57,9 +58,10 @@ class AggregatedConv2d(nn.Module):
 
 
 class DynamicConv2d(nn.Module):
-    """(N, in, h, w) -> (N, out, h / stride, w / stride) by kernels that the means of x weigh.
+    """(N, in, h, w) -> (N, out, h / stride, w / stride) with a mixture of kernels.
 
-    The attention is a number in 0..1 for each kernel; the numbers need not sum to 1.
+    The attention, a number in 0..1 for each kernel, is computed from the spatial means of x; the
+    numbers need not sum to 1.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class DynamicConv2d(nn.Module):
         kernels: int,
     ) -> None:
         super().__init__()
-        self.attention = gate(in_channels, in_channels // _REDUCTION, kernels)
+        self.attention = channel_gate(in_channels, in_channels // _REDUCTION, kernels)
         self.conv = AggregatedConv2d(
             in_channels, out_channels, kernel_size, stride, groups, kernels=kernels
         )

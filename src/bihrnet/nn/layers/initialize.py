@@ -1,17 +1,17 @@
-"""Fresh weights: as HRNet's and SimpleBaseline's code draw them, and as He et al. (2015)."""
+"""Weight initialization: as in the code of HRNet and SimpleBaseline, and after He et al. (2015)."""
 
 from __future__ import annotations
 
 from torch import nn
 
-from bihrnet.nn.layers.binary import BinaryConv2d
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
 
 
 def initialize(model: nn.Module) -> None:
     """Draw real-valued convolutions from N(0, 0.001), biases 0; leave all other layers alone.
 
-    BatchNorm starts as the identity, linear layers and latent binary weights as they drew
-    themselves.
+    BatchNorm starts as the identity; linear layers and latent binary weights keep their own
+    initialization.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and not isinstance(
@@ -23,9 +23,10 @@ def initialize(model: nn.Module) -> None:
 
 
 def initialize_he(model: nn.Module) -> None:
-    """Draw convolutions as He et al. (2015) from their number of outputs, biases 0.
+    """Draw convolutions as He et al. (2015) do by their fan-out, biases 0.
 
-    So start the backbones that were made for classification on phones.
+    He et al. 2015, "Delving Deep into Rectifiers" (arXiv:1502.01852). The initialization of the
+    mobile classification backbones.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d):

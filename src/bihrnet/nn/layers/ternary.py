@@ -1,4 +1,8 @@
-"""Fixed ternary filters, and the residual block of LBRN (Liu et al. 2021) that is made of them."""
+"""Convolutions with fixed ternary filters, and a factory of them.
+
+Juefei-Xu et al. 2017, "Local Binary Convolutional Neural Networks" (arXiv:1608.06049), as used in
+LBRN (Liu et al. 2021, doi:10.1016/j.neucom.2020.11.041, section 3.4).
+"""
 
 from __future__ import annotations
 
@@ -11,32 +15,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: Which convolutions of a block are fixed: none, those of one kernel size, or half of the 3x3
-#: filters.
+#: Which convolutions of a block are fixed: none, those of one kernel size, or half of the filters
+#: of the 3x3 convolutions.
 Fixed = Literal["none", "3x3", "1x1", "half"]
-Activation = Literal["relu", "sigmoid"]
 
 
 class TernaryConv2d(nn.Module):
     """Convolution with fixed weights of -1, 0 and +1; no bias, no scale, padded to keep the size.
 
-    Local binary convolution (Juefei-Xu et al. 2017): a weight is non-zero with probability
-    `density`, the paper's "sparsity"; both signs are equally likely.
+    A weight is non-zero with probability `density`, the papers' "sparsity"; both signs are equally
+    likely.
 
-    `weight`, float32 (out, in, kernel, kernel), is a buffer that is part of no checkpoint: it
-    follows from the seed. It is made from the raw bits of NumPy's PCG64, whose stream, unlike that
-    of torch's or NumPy's distributions, does not change between versions.
+    `weight`, float32 (out, in, kernel, kernel), is a non-persistent buffer: checkpoints do not hold
+    it, because the seed determines it. It is drawn from the raw bits of NumPy's PCG64, whose stream
+    does not change between versions, unlike the distributions of torch and NumPy.
 
     Args:
         in_channels: of the input (N, in_channels, h, w).
         out_channels: of the output.
         density: share of non-zero weights, 0..1.
-        seed: one number or several; each layer of a network has its own.
+        seed: one number or several; every layer of a network has its own.
         kernel_size: odd.
-        stride: of the output's pixels.
+        stride: of the convolution.
 
     Attributes:
         nonzero: number of weights that are not zero.
+
+    Example:
+        >>> conv = TernaryConv2d(8, 16, density=0.5, seed=0)
+        >>> conv.weight.unique()
+        tensor([-1.,  0.,  1.])
     """
 
     weight: Tensor
@@ -70,16 +78,16 @@ class TernaryConv2d(nn.Module):
 
 
 def _draw_ternary(shape: Sequence[int], density: float, seed: int | Sequence[int]) -> Tensor:
-    """Real data even where the default device is "meta": no checkpoint would fill it later."""
+    """On the CPU even where the default device is "meta": no checkpoint provides the data later."""
     bits = np.random.PCG64(np.random.SeedSequence(seed)).random_raw(int(np.prod(shape)))
-    # The upper 53 bits are a number in 0..1, the lowest is the sign.
+    # The upper 53 bits are a number in 0..1, the lowest bit is the sign.
     chosen = (bits >> np.uint64(11)) < np.uint64(round(density * 2**53))
     signs = np.where(bits & np.uint64(1), np.float32(-1), np.float32(1))
     return torch.from_numpy((chosen * signs).astype(np.float32).reshape(shape))
 
 
 class HalfTernaryConv2d(nn.Module):
-    """Convolution of which the first half of the filters is fixed and ternary, the rest learned."""
+    """Convolution whose first filters are fixed and ternary and whose other filters are learned."""
 
     def __init__(self, fixed: TernaryConv2d, learned: nn.Conv2d) -> None:
         super().__init__()
@@ -90,13 +98,13 @@ class HalfTernaryConv2d(nn.Module):
 
 
 class Filters:
-    """Makes the convolutions of one network's blocks, each with ternary filters of its own.
+    """Factory of the convolutions in the blocks of a network, each with ternary filters of its own.
 
     Args:
-        fixed: which of them are ternary.
+        fixed: which convolutions are ternary.
         density: see `TernaryConv2d`.
-        seed: of the network's ternary filters.
-        bias: whether learned convolutions have one, as in the stacked hourglass's code.
+        seed: of all ternary filters of the network.
+        bias: whether learned convolutions have a bias, as in the code of the stacked hourglass.
     """
 
     def __init__(
@@ -132,48 +140,3 @@ class Filters:
         return TernaryConv2d(
             in_channels, out_channels, self._density, seed, kernel_size=kernel_size, stride=stride
         )
-
-
-def residual_body(
-    widths: Sequence[int],
-    kernels: Sequence[int],
-    filters: Filters,
-    activation: Activation = "relu",
-    *,
-    stride: int = 1,
-) -> nn.Sequential:
-    """(BatchNorm, activation, convolution) in a row: a residual branch with pre-activation.
-
-    Args:
-        widths: channels of the input and behind every convolution.
-        kernels: kernel sizes of the convolutions; the stride sits at those of size 3.
-        filters: makes the convolutions.
-        activation: in front of each convolution.
-        stride: of the output's pixels.
-    """
-    layers: list[nn.Module] = []
-    for kernel, inputs, outputs in zip(kernels, widths[:-1], widths[1:], strict=True):
-        layers += pre_activation(inputs, activation)
-        layers.append(filters.conv(inputs, outputs, kernel, stride if kernel == 3 else 1))
-    return nn.Sequential(*layers)
-
-
-def pre_activation(channels: int, activation: Activation = "relu") -> list[nn.Module]:
-    """BatchNorm and activation in front of a convolution."""
-    act = nn.Sigmoid() if activation == "sigmoid" else nn.ReLU(inplace=True)
-    return [nn.BatchNorm2d(channels), act]
-
-
-class ResidualBlock(nn.Module):
-    """y = shortcut(x) + body(x).
-
-    Of three convolutions, 1x1 (c -> c/2), 3x3 and 1x1 (c/2 -> c), the body is the bottleneck of the
-    stacked hourglass; with fixed ternary 3x3 filters it is the local binary residual block, LBB.
-    """
-
-    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
-        super().__init__()
-        self.body, self.shortcut = body, shortcut
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.shortcut(x) + self.body(x)

@@ -1,16 +1,28 @@
-"""Dite-HRNet (Li et al. 2022): Lite-HRNet with dynamic convolutions and context modeling."""
+"""Dite-HRNet: Lite-HRNet with dynamic convolutions and adaptive context modeling.
+
+Li et al. 2022, "Dite-HRNet: Dynamic Lightweight High-Resolution Network for Human Pose Estimation"
+(arXiv:2204.10762). docs/architectures.md lists where this differs from the public code.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from typing import cast
 
 from torch import Tensor, nn
 
-from bihrnet.nn.layers.context import DenseContext, GlobalContext
+from bihrnet.nn.layers.conv_bn import depthwise_bn
 from bihrnet.nn.layers.dynamic_conv import dynamic_bn
-from bihrnet.nn.models.lite_hrnet import LiteHRNet, LiteLayers
-from bihrnet.nn.models.lite_hrnet_blocks import Interleave, JointBlock, Stem, depthwise_bn
+from bihrnet.nn.layers.gate import channel_gate
+from bihrnet.nn.layers.shuffle import Interleave
+from bihrnet.nn.models.lite_hrnet import (
+    CrossResolutionWeighting,
+    JointBlock,
+    LiteHRNet,
+    LiteLayers,
+    Stem,
+)
 from bihrnet.nn.registry import register
 
 # Of the branches, highest resolution first.
@@ -23,10 +35,71 @@ _STEM_REDUCTION = 4
 _DENSE_REDUCTION = 8
 
 
-class SplitConv(nn.Module):
-    """Dynamic split convolution: equal parts of the channels, each convolved by itself, shuffled.
+class SpatialSoftmax(nn.Module):
+    """Scores (N, 1, h, w) -> weights of mean 1: a softmax over positions times their number."""
 
-    `parts` are layers of one width that keep the shape.
+    def forward(self, scores: Tensor) -> Tensor:
+        powers = (scores - scores.amax((2, 3), keepdim=True)).exp()
+        return powers / powers.mean((2, 3), keepdim=True)
+
+
+class Emphasis(nn.Module):
+    """x times a learned weight per position, of mean 1; its mean is adaptive context pooling.
+
+    The bias of the score has no effect, because a softmax ignores what all scores have in common.
+    It exists because the published counts include it, and it is fixed.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.score = nn.Conv2d(channels, 1, 1)
+        cast(nn.Parameter, self.score.bias).requires_grad_(False)
+        self.softmax = SpatialSoftmax()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.softmax(self.score(x))
+
+
+class GlobalContext(nn.Module):
+    """Global context modeling (GCM): x times a gate per channel, computed from adaptive means."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        self.emphasis = Emphasis(channels)
+        self.gate = channel_gate(channels, channels // reduction, channels)
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        context = self.emphasis(x).mean((2, 3), keepdim=True)
+        return self.bn(x * self.gate(context))
+
+
+class DenseContext(CrossResolutionWeighting):
+    """Dense context modeling (DCM): cross-resolution weighting with adaptive pooling.
+
+    Every position has a learned weight when its branch is pooled to the lowest resolution.
+
+    Args:
+        widths: channels of the branches; each has half the height and width of the one before.
+        reduction: the hidden layer has the sum of the widths / reduction channels.
+    """
+
+    def __init__(self, widths: Sequence[int], reduction: int) -> None:
+        super().__init__(widths, reduction)
+        total = sum(widths)
+        self.shrink = nn.ModuleList(
+            nn.Sequential(Emphasis(width), shrink)
+            for width, shrink in zip(widths, self.shrink, strict=True)
+        )
+        self.conv2 = nn.Sequential(nn.Conv2d(total // reduction, total, 1), nn.Sigmoid())
+
+
+class SplitConv(nn.Module):
+    """Dynamic split convolution (DSC): the channels in equal parts, each convolved, then shuffled.
+
+    Args:
+        channels: of input and output.
+        parts: layers of channels / len(parts) channels that keep the shape.
     """
 
     def __init__(self, channels: int, parts: Sequence[nn.Module]) -> None:
@@ -42,7 +115,7 @@ class SplitConv(nn.Module):
 
 
 class DiteLayers(LiteLayers):
-    """Bricks of Dite-HRNet; its successor overrides the convolutions."""
+    """Layer factory of Dite-HRNet; EDite-HRNet overrides its convolutions."""
 
     def convolution(self, channels: int, kernel_size: int, kernels: int) -> nn.Module:
         """Depthwise layer of a branch, dynamic where it has several kernels."""
@@ -55,7 +128,7 @@ class DiteLayers(LiteLayers):
         return dynamic_bn(channels, channels, 3, stride, groups=channels, kernels=_STEM_KERNELS)
 
     def stem(self, channels: int) -> Stem:
-        """Dynamic global context block (DGC) behind the first convolution."""
+        """A convolution and a dynamic global context block (DGC)."""
         half = channels // 2
         hidden = half // 4
         return Stem(
@@ -82,15 +155,15 @@ class DiteLayers(LiteLayers):
         return JointBlock(widths, self.weighting(widths), self.paths(widths))
 
     def first_sum(self) -> nn.Module:
-        """In the public code the ReLU behind a sum works in place, so the lower ones see it."""
+        """ReLU: in the public code it works in place, so lower resolutions get its output."""
         return nn.ReLU()
 
     def weighting(self, widths: Sequence[int]) -> DenseContext:
-        """What the worked halves of all branches do together."""
+        """Joint weighting of the processed halves of all branches."""
         return DenseContext([width // 2 for width in widths], _DENSE_REDUCTION)
 
     def paths(self, widths: Sequence[int]) -> list[nn.Sequential]:
-        """What each branch does to its worked half."""
+        """The path of each branch's processed half."""
         return [self._path(width // 2, branch) for branch, width in enumerate(widths)]
 
     def _path(self, channels: int, branch: int) -> nn.Sequential:
@@ -106,5 +179,5 @@ class DiteLayers(LiteLayers):
 @register("dite-hrnet-18", "Dite-HRNet-18", modules=(2, 4, 2))
 @register("dite-hrnet-30", "Dite-HRNet-30", modules=(3, 8, 3))
 def dite_hrnet(joints: int, *, modules: tuple[int, int, int]) -> LiteHRNet:
-    """Float peer whose convolutions depend on the image."""
+    """Dite-HRNet, a real-valued lightweight network whose convolutions depend on the image."""
     return LiteHRNet(joints, modules, DiteLayers())

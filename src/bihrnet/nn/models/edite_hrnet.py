@@ -1,4 +1,8 @@
-"""EDite-HRNet (Rui et al. 2023): Dite-HRNet with Ghost modules and a mixed simple path."""
+"""EDite-HRNet: Dite-HRNet with Ghost modules and a mixed simple path.
+
+Rui et al. 2023, "EDite-HRNet: Enhanced Dynamic Lightweight High-Resolution Network for Human Pose
+Estimation" (IEEE Access 11), sections III-B to III-D. docs/architectures.md lists the readings.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +11,28 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
+from bihrnet.nn.layers.conv_bn import conv_bn, depthwise_bn
 from bihrnet.nn.layers.ghost import GhostModule
-from bihrnet.nn.layers.residual import conv_bn
+from bihrnet.nn.layers.shuffle import Interleave
 from bihrnet.nn.models.dite_hrnet import DiteLayers
-from bihrnet.nn.models.lite_hrnet import LiteHRNet
-from bihrnet.nn.models.lite_hrnet_blocks import Interleave, JointBlock, depthwise_bn
+from bihrnet.nn.models.lite_hrnet import JointBlock, LiteHRNet
 from bihrnet.nn.registry import register
 
 #: Which layers of a branch become Ghost modules: those with one kernel, or all.
 GhostScope = Literal["plain", "all"]
-#: How many features of the worked half are mixed into the half that passes.
+#: Number of features of the processed half that are mixed into the simple path.
 MixInputs = Literal[3, 2]
 
 
 class SimplePath(nn.Module):
-    """ReLU(cheap(x) + mix(features)), equation (4): what the half that passes gets in EDite-HRNet.
+    """Path of the half that Dite-HRNet keeps: ReLU(cheap(x) + mix(features)), equation (4).
 
-    cheap is a depthwise and mix a dense or depthwise 3x3 convolution, each with BatchNorm.
+    `cheap` is a depthwise 3x3 convolution and `mix` a dense or depthwise one, each with BatchNorm.
 
     Args:
         channels: of x, of each feature and of the output.
         inputs: number of features.
-        grouped: whether a channel is mixed from the same channel of the features only.
+        grouped: whether a channel is mixed only from the same channel of each feature.
     """
 
     def __init__(self, channels: int, inputs: int, *, grouped: bool) -> None:
@@ -43,14 +47,14 @@ class SimplePath(nn.Module):
 
 
 class EnhancedJointBlock(JointBlock):
-    """EDMC block: the half that passes is mixed with what becomes of the other half.
+    """EDMC block (section III-B): the simple path also gets features of the processed half.
 
     Args:
         widths: channels of the branches, highest resolution first.
         weighting: see `JointBlock`.
         paths: of the branches, each a convolution and its weighting.
-        inputs: how many of the features behind `weighting`, the convolution and the path's end are
-            mixed, the first ones.
+        inputs: how many features are mixed, the first ones of: the outputs of `weighting`, of the
+            convolution and of the whole path.
         grouped: of `SimplePath`.
     """
 
@@ -70,11 +74,11 @@ class EnhancedJointBlock(JointBlock):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        passed, worked = self.split(features)
-        weighted = self.cross_resolution_weighting(worked)
+        kept, processed = self.split(features)
+        weighted = self.cross_resolution_weighting(processed)
         outputs = []
         paths = cast(Iterable[nn.Sequential], self.branches)
-        for x, y, path, simple in zip(passed, weighted, paths, self.simple, strict=True):
+        for x, y, path, simple in zip(kept, weighted, paths, self.simple, strict=True):
             convolution, context = path
             convolved = convolution(y)
             end = context(convolved)
@@ -84,7 +88,7 @@ class EnhancedJointBlock(JointBlock):
 
 
 class EDiteLayers(DiteLayers):
-    """Bricks of EDite-HRNet: Dite-HRNet's with Ghost modules, and the EDMC block.
+    """Layer factory of EDite-HRNet: Dite-HRNet's with Ghost modules, and the EDMC block.
 
     Args:
         grouped: depthwise (S) or dense (L) convolutions in the Ghost modules and mixtures.
@@ -98,13 +102,13 @@ class EDiteLayers(DiteLayers):
         self.mix_inputs = mix_inputs
 
     def convolution(self, channels: int, kernel_size: int, kernels: int) -> nn.Module:
-        """Ghost module where the scope wants one."""
+        """Ghost module where `ghost_scope` includes the layer."""
         if kernels == 1 or self.ghost_scope == "all":
             return GhostModule(channels, kernel_size, grouped=self.grouped)
         return super().convolution(channels, kernel_size, kernels)
 
     def stem_convolution(self, channels: int, stride: int) -> nn.Module:
-        """Ghost module: with it, Dite-HRNet's stem is the EDGC block."""
+        """Ghost module, which turns Dite-HRNet's stem into the EDGC block."""
         grouped = self.grouped or self.ghost_scope == "plain"
         return GhostModule(channels, 3, stride, grouped=grouped)
 
@@ -124,6 +128,6 @@ class EDiteLayers(DiteLayers):
 def edite_hrnet(
     joints: int, *, grouped: bool, ghost_scope: GhostScope = "plain", mix_inputs: MixInputs = 3
 ) -> LiteHRNet:
-    """Dite-HRNet-18 with Ghost modules and mixed paths."""
+    """Dite-HRNet-18 with Ghost modules and simple paths; `EDiteLayers` explains the options."""
     layers = EDiteLayers(grouped=grouped, ghost_scope=ghost_scope, mix_inputs=mix_inputs)
     return LiteHRNet(joints, (2, 4, 2), layers)

@@ -1,6 +1,7 @@
-"""Stacked hourglass (Newell et al. 2016): the skeleton that real and binary networks share.
+"""Stacked hourglass: the topology that real-valued, ternary and binary networks share.
 
-The factory `HourglassLayers` supplies its blocks, as in `bihrnet.nn.models.hrnet`.
+Newell et al. 2016, "Stacked Hourglass Networks for Human Pose Estimation" (arXiv:1603.06937). A
+`HourglassLayers` factory makes the blocks; the families are in `lbrn` and `binary_hourglass`.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
+from bihrnet.nn.layers.conv_bn import conv_bn
 from bihrnet.nn.layers.initialize import initialize
-from bihrnet.nn.layers.residual import conv_bn
 from bihrnet.nn.layers.upsample import NearestUpsample
 
-#: Places of a block in one level of an hourglass: beside the level, before and behind the next
-#: lower level, and in the middle of the lowest.
+#: Position of a block in one level of an hourglass: on the path that keeps the resolution, before
+#: and after the next lower level, and in the middle of the lowest level.
 Place = Literal["skip", "down", "up", "bottom"]
 
 
 class HourglassLayers(ABC):
-    """Bricks of a stacked hourglass; every family brings its own.
+    """Layer factory of a stacked hourglass; every family has its own.
 
     The 1x1 layers around heatmaps are real-valued convolutions unless a family replaces them.
 
@@ -40,7 +41,7 @@ class HourglassLayers(ABC):
 
     @abstractmethod
     def post_block(self) -> nn.Module:
-        """Block behind an hourglass."""
+        """Block after an hourglass."""
 
     @abstractmethod
     def lin(self) -> nn.Module:
@@ -64,7 +65,7 @@ class Hourglass(nn.Module):
 
     Args:
         depth: number of levels; height and width must be multiples of 2^depth.
-        layers: the bricks.
+        layers: factory of the blocks.
     """
 
     def __init__(self, depth: int, layers: HourglassLayers) -> None:
@@ -108,15 +109,15 @@ class Stack(nn.Module):
 class StackedHourglass(nn.Module):
     """(N, 3, h, w) normalized RGB -> (N, joints, h/4, w/4) heatmaps.
 
-    In training mode the heatmaps of all stacks come out, a list with the last stack's at its end:
-    each of them is supervised. In evaluation mode there are the last ones only. h and w are
-    multiples of 4 * 2^depth, 64 for the usual depth of 4.
+    In training mode the output is a list of the heatmaps of all stacks, first to last, because each
+    is supervised. In evaluation mode it is those of the last stack. h and w are multiples of
+    4 * 2^depth, 64 for the usual depth of 4.
 
     Args:
         joints: number of heatmaps.
         stacks: number of hourglasses.
         depth: levels of each.
-        layers: the bricks.
+        layers: factory of the blocks.
     """
 
     def __init__(self, joints: int, stacks: int, depth: int, layers: HourglassLayers) -> None:

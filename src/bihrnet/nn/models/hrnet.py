@@ -1,8 +1,10 @@
-"""HRNet for poses (Sun et al. 2019): the skeleton that real and binary networks share.
+"""HRNet: the topology that real-valued and binary networks share.
 
-The network keeps one branch per resolution and fuses them after every module. What its layers are
-made of comes from a `Layers` factory, so that binary networks only swap bricks. Module names are
-those of the official code (`pose_hrnet.py`), so that its checkpoints fit real-valued networks.
+Sun et al. 2019, "Deep High-Resolution Representation Learning for Human Pose Estimation"
+(arXiv:1902.09212), section 3. The network keeps one branch per resolution and fuses the branches
+after every module. A `Layers` factory makes its layers; binary networks override some of them.
+Module names are those of the official code (`pose_hrnet.py`), so that its checkpoints fit
+real-valued networks.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from bihrnet.nn.layers.conv_bn import conv_bn
 from bihrnet.nn.layers.initialize import initialize
-from bihrnet.nn.layers.residual import BasicBlock, Bottleneck, conv_bn
+from bihrnet.nn.layers.residual import BasicBlock, Bottleneck
 from bihrnet.nn.layers.upsample import NearestUpsample
 from bihrnet.nn.registry import register
 
@@ -31,8 +34,8 @@ class Layout:
         blocks: residual blocks of a branch in one module.
         layer1_blocks: bottlenecks of stage 1.
         layer1_planes: their inner width; stage 1 ends with 4 times as many channels.
-        pruned: only the branch of lowest resolution of a module has blocks, the others pass their
-            input to the fusion (BiHRNet's structure pruning).
+        pruned: only the branch of lowest resolution of a module has blocks; the others pass their
+            input to the fuse layers (BiHRNet's structure pruning, section 3.1).
     """
 
     width: int
@@ -54,14 +57,14 @@ class Layout:
 
 
 class Layers:
-    """Bricks of a real-valued HRNet; a binary network overrides some of them."""
+    """Layer factory of a real-valued HRNet; a binary network overrides some methods."""
 
     def activation(self, channels: int) -> nn.Module:
         """After the stem, a transition or the fusion of branches."""
         return nn.ReLU(inplace=True)
 
     def bottleneck(self, in_channels: int, planes: int) -> nn.Module:
-        """Block of stage 1; 4 * planes channels come out."""
+        """Block of stage 1 with an output of 4 * planes channels."""
         return Bottleneck(in_channels, planes)
 
     def block(self, channels: int) -> nn.Module:
@@ -73,11 +76,11 @@ class Layers:
         return conv_bn(in_channels, out_channels, 3).append(self.activation(out_channels))
 
     def up(self, in_channels: int, out_channels: int) -> nn.Sequential:
-        """1x1 layer from a branch of lower resolution into a sum, before it is enlarged."""
+        """1x1 fuse layer from a branch of lower resolution, before upsampling."""
         return conv_bn(in_channels, out_channels, 1)
 
     def down(self, in_channels: int, out_channels: int, activation: nn.Module) -> nn.Sequential:
-        """3x3 layer of stride 2 towards a branch of lower resolution."""
+        """3x3 fuse layer of stride 2 towards a branch of lower resolution."""
         return conv_bn(in_channels, out_channels, 3, stride=2).append(activation)
 
 
@@ -88,8 +91,8 @@ class HighResolutionModule(nn.Module):
         widths: channels of the branches, highest resolution first; each next one has half the
             height and width.
         blocks: number of residual blocks of each branch.
-        layers: the bricks.
-        outputs: how many branches are fused and returned, highest resolution first.
+        layers: factory of the module's layers.
+        outputs: number of branches that are fused and returned, highest resolution first.
     """
 
     def __init__(
@@ -102,7 +105,7 @@ class HighResolutionModule(nn.Module):
         )
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(
-                fusion_path(widths, source, target, layers) for source in range(len(widths))
+                fuse_layer(widths, source, target, layers) for source in range(len(widths))
             )
             for target in range(outputs)
         )
@@ -117,8 +120,8 @@ class HighResolutionModule(nn.Module):
         return fused
 
 
-def fusion_path(widths: Sequence[int], source: int, target: int, layers: Layers) -> nn.Module:
-    """The way of one branch into the sum of another: identity, up or down."""
+def fuse_layer(widths: Sequence[int], source: int, target: int, layers: Layers) -> nn.Module:
+    """From one branch into the sum of another: identity, upsampling or strided convolutions."""
     if source == target:
         return nn.Identity()
     if source > target:
@@ -147,11 +150,11 @@ class HRNet(nn.Module):
         inputs = [64] + [channels] * (layout.layer1_blocks - 1)
         self.layer1 = nn.Sequential(*(layers.bottleneck(width, planes) for width in inputs))
         widths = [layout.branch_widths(branches) for branches in (2, 3, 4)]
-        self.transition1 = transition_paths([channels], widths[0], layers)
+        self.transition1 = transition_layers([channels], widths[0], layers)
         self.stage2 = _stage(layout, layers, branches=2, outputs=2)
-        self.transition2 = transition_paths(widths[0], widths[1], layers)
+        self.transition2 = transition_layers(widths[0], widths[1], layers)
         self.stage3 = _stage(layout, layers, branches=3, outputs=3)
-        self.transition3 = transition_paths(widths[1], widths[2], layers)
+        self.transition3 = transition_layers(widths[1], widths[2], layers)
         self.stage4 = _stage(layout, layers, branches=4, outputs=1)
         self.final_layer = nn.Conv2d(layout.width, joints, 1)
         initialize(self)
@@ -167,13 +170,13 @@ class HRNet(nn.Module):
 
 
 def _stage(layout: Layout, layers: Layers, *, branches: int, outputs: int) -> nn.Sequential:
-    """The modules of one stage; only the last of them may leave out lower resolutions."""
+    """The modules of one stage; only the last may leave out lower resolutions."""
     widths, blocks = layout.branch_widths(branches), layout.branch_blocks(branches)
     counts = [branches] * (layout.modules[branches - 2] - 1) + [outputs]
     return nn.Sequential(*(HighResolutionModule(widths, blocks, layers, count) for count in counts))
 
 
-def transition_paths(old: Sequence[int], new: Sequence[int], layers: Layers) -> nn.ModuleList:
+def transition_layers(old: Sequence[int], new: Sequence[int], layers: Layers) -> nn.ModuleList:
     """From the branches of one stage to those of the next, which has one more."""
     paths: list[nn.Module] = []
     for branch, width in enumerate(new):
@@ -187,7 +190,7 @@ def transition_paths(old: Sequence[int], new: Sequence[int], layers: Layers) -> 
 
 
 def enter_stage(transition: nn.ModuleList, features: list[Tensor]) -> list[Tensor]:
-    """Old branches go on; the new one starts from the lowest resolution so far."""
+    """Old branches continue; the new one starts from the lowest resolution so far."""
     return [path(x) for path, x in zip(transition, [*features, features[-1]], strict=True)]
 
 
@@ -196,12 +199,12 @@ def enter_stage(transition: nn.ModuleList, features: list[Tensor]) -> list[Tenso
 @register("hrnet-w18", "HRNet-W18", width=18)
 @register("hrnet-w16", "HRNet-W16", width=16)
 def hrnet(joints: int, *, width: int) -> HRNet:
-    """HRNet of any width, with all modules and blocks."""
+    """HRNet of the given width, with all modules and blocks (the paper has W32 and W48)."""
     return HRNet(joints, Layout(width), Layers())
 
 
 @register("small-hrnet-w16", "Small HRNet: one module a stage, two blocks a branch")
 def small_hrnet_w16(joints: int) -> HRNet:
-    """The peer of the lightweight pose papers (Lite-HRNet's table): 1.3 M parameters."""
+    """The small HRNet that Lite-HRNet's tables compare with: 1.3 M parameters."""
     layout = Layout(16, modules=(1, 1, 1), blocks=2, layer1_blocks=1, layer1_planes=32)
     return HRNet(joints, layout, Layers())

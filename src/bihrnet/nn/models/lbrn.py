@@ -1,7 +1,9 @@
-"""LBRN (Liu et al. 2021) and the real-valued networks that it is compared with.
+"""LBRN, stacked hourglasses with fixed ternary 3x3 filters, and their real-valued counterparts.
 
-Stacked hourglasses (SHN, Newell et al. 2016), whose blocks are bottlenecks or pyramid residual
-modules (PRM); LBRN-S and LBRN-P are the same with 3x3 filters that are ternary and fixed.
+Liu et al. 2021, "Local-binarized very deep residual network for visual categorization"
+(Neurocomputing 430, doi:10.1016/j.neucom.2020.11.041), sections 3.1 to 3.4. The blocks are
+bottlenecks (SHN, LBRN-S) or the pyramid residual modules of Yang et al. 2017, "Learning Feature
+Pyramids for Human Pose Estimation" (arXiv:1708.01101; SHN-PRM, LBRN-P).
 """
 
 from __future__ import annotations
@@ -9,20 +11,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from bihrnet.nn.layers.ternary import (
-    Activation,
-    Filters,
-    ResidualBlock,
-    pre_activation,
-    residual_body,
-)
+from bihrnet.nn.layers.fractional_max_pool import fractional_max_pool
+from bihrnet.nn.layers.residual import Activation, ResidualBlock, pre_activation, residual_body
+from bihrnet.nn.layers.ternary import Filters
+from bihrnet.nn.layers.upsample import bilinear_resize
 from bihrnet.nn.models.hourglass import HourglassLayers, Place, StackedHourglass
-from bihrnet.nn.models.lbrn_pyramid import PyramidBody
 from bihrnet.nn.registry import register
 
+# Single nodes for torch.fx: what they do depends on sizes.
+torch.fx.wrap("fractional_max_pool")
+torch.fx.wrap("bilinear_resize")
+
+#: Ratios of the pyramid's resolutions to the input's, M = 1 and C = 4 in PyraNet's equation (3).
+RATIOS = tuple(2 ** (-level / 4) for level in (1, 2, 3, 4))
+
+#: Share of non-zero ternary weights.
 Density = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0)]
 #: Convolutions of a block, in a row.
@@ -37,12 +44,12 @@ _KERNELS: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class BlockStyle:
-    """What the variants of LBRN's tables change in a block.
+    """What the variants of Tables 3, 4 and 6 change in a block.
 
     Attributes:
         layers: its convolutions.
-        inner_width: channels between them, of a block of 256; narrower blocks have their share.
-        activation: in front of each convolution.
+        inner_width: channels between them in a block of 256; proportional in narrower blocks.
+        activation: before each convolution.
     """
 
     layers: BlockLayers = "1x1-3x3-1x1"
@@ -50,8 +57,64 @@ class BlockStyle:
     activation: Activation = "relu"
 
 
+class PyramidLevel(nn.Module):
+    """Fractional max-pooling, 3x3 convolution, bilinear resizing to the size of the input."""
+
+    def __init__(self, channels: int, ratio: float, filters: Filters) -> None:
+        super().__init__()
+        self.ratio = ratio
+        self.conv = filters.conv(channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return bilinear_resize(self.conv(fractional_max_pool(x, self.ratio, self.training)), x)
+
+    def extra_repr(self) -> str:
+        return f"ratio={self.ratio:.4f}"
+
+
+class Pyramid(nn.Module):
+    """1x1 convolution to `width` channels, the sum of four `PyramidLevel`s, 1x1 convolution."""
+
+    def __init__(self, in_channels: int, width: int, out_channels: int, filters: Filters) -> None:
+        super().__init__()
+        self.reduce = residual_body([in_channels, width], [1], filters).extend(
+            pre_activation(width)
+        )
+        self.levels = nn.ModuleList(PyramidLevel(width, ratio, filters) for ratio in RATIOS)
+        self.join = residual_body([width, out_channels], [1], filters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.reduce(x)
+        first, *others = (level(x) for level in self.levels)
+        for other in others:
+            first = first + other
+        return self.join(first)
+
+
+class PyramidBody(nn.Module):
+    """Body of the pyramid residual module (PRM-B), c = `out_channels`.
+
+    A main path, 1x1 (-> c/2) and 3x3, in parallel with a pyramid of width c/8; their sum goes
+    through a 1x1 (c/2 -> c). With fixed ternary 3x3 filters, including those of the pyramid, it is
+    LBB-P.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, filters: Filters) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.main = residual_body([in_channels, half, half], [1, 3], filters)
+        self.pyramid = Pyramid(in_channels, out_channels // 8, half, filters)
+        self.last = residual_body([half, out_channels], [1], filters)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.main(x) + self.pyramid(x))
+
+
 class BottleneckLayers(HourglassLayers):
-    """SHN, and LBRN-S where `filters` fixes some; a residual path is learned if widths differ."""
+    """Layer factory of SHN, and of LBRN-S where `filters` fixes some.
+
+    The residual path is a 1x1 convolution where the number of channels changes.
+    """
 
     def __init__(self, filters: Filters, style: BlockStyle) -> None:
         self._filters, self._style = filters, style
@@ -80,11 +143,11 @@ class BottleneckLayers(HourglassLayers):
 
 
 class PyramidLayers(BottleneckLayers):
-    """SHN with pyramid residual modules, and LBRN-P, placed as in PyraNet's code.
+    """Layer factory of SHN-PRM and LBRN-P: pyramid residual modules, placed as in PyraNet's code.
 
-    Where resolution is lowest there are plain bottlenecks: at the two innermost levels, except for
-    the path that keeps the second one's resolution. The block behind each lower level has a learned
-    residual path. The head starts with BatchNorm and ReLU, and so do learned residual paths.
+    At the two innermost levels the blocks are plain bottlenecks, except on the path that keeps the
+    resolution of the second one. The block after each lower level has a learned residual path.
+    Learned residual paths and the head start with BatchNorm and ReLU.
     """
 
     def __init__(self, filters: Filters) -> None:
@@ -143,7 +206,9 @@ def lbrn_s(
     inner_width: Literal[64, 128, 256] = 128,
     activation: Activation = "relu",
 ) -> StackedHourglass:
-    """Stacked hourglass of local binary residual blocks; the options are the paper's variants.
+    """Stacked hourglass of local binary residual blocks (LBB, section 3.4).
+
+    The options are the variants of the paper's tables.
 
     Args:
         joints: number of heatmaps.
@@ -151,23 +216,23 @@ def lbrn_s(
         depth: levels of each.
         density: share of non-zero ternary weights, the paper's "sparsity".
         seed: of the ternary filters.
-        fixed: which filters are ternary: all 3x3 ones, all 1x1 ones, or half of the 3x3 ones.
+        fixed: which filters of a block are ternary: all 3x3, all 1x1, or half of the 3x3 filters.
         layers: convolutions of a block.
         inner_width: filters of the first 1x1 convolution, the paper's LBRN(128) and LBRN(64).
-        activation: in front of the blocks' convolutions.
+        activation: before the convolutions of a block.
     """
     style = BlockStyle(layers, inner_width, activation)
-    bricks = BottleneckLayers(Filters(fixed, density, seed), style)
-    return StackedHourglass(joints, stacks, depth, bricks)
+    factory = BottleneckLayers(Filters(fixed, density, seed), style)
+    return StackedHourglass(joints, stacks, depth, factory)
 
 
 @register("shn-prm-2", "Stacked hourglass of pyramid residual modules, 2 stacks", multiple=64)
 def shn_prm(joints: int) -> StackedHourglass:
-    """PyraNet of two stacks, the real-valued counterpart of LBRN-P."""
+    """PyraNet with two stacks, the real-valued counterpart of LBRN-P."""
     return StackedHourglass(joints, 2, 4, PyramidLayers(Filters()))
 
 
 @register("lbrn-p-2", "LBRN-P, 2 stacks", multiple=64)
 def lbrn_p(joints: int, *, density: Density = 0.5, seed: Seed = 0) -> StackedHourglass:
-    """Pyramid residual modules whose 3x3 filters are ternary and fixed."""
+    """Two stacks of pyramid residual modules whose 3x3 filters are ternary and fixed."""
     return StackedHourglass(joints, 2, 4, PyramidLayers(Filters("3x3", density, seed)))

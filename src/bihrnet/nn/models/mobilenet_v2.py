@@ -1,4 +1,6 @@
-"""MobileNetV2 (Sandler et al. 2018) without classifier, and the pose network with it.
+"""MobileNetV2 without its classifier, and the pose network that uses it as a backbone.
+
+Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (arXiv:1801.04381).
 
 Module names are torchvision's, so that ImageNet checkpoints fit.
 """
@@ -7,12 +9,12 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bihrnet.nn.layers.conv_bn import conv_bn
 from bihrnet.nn.layers.deconv_head import DeconvPose
 from bihrnet.nn.layers.initialize import initialize_he
-from bihrnet.nn.layers.residual import conv_bn
 from bihrnet.nn.registry import register
 
-# Expansion, output channels, number of blocks and stride of the first block (table 2).
+# Table 2: expansion, output channels, number of blocks and stride of the first block.
 _STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -32,7 +34,7 @@ def conv_bn_act(
     groups: int = 1,
     activation: type[nn.Module] = nn.ReLU6,
 ) -> nn.Sequential:
-    """Convolution, BatchNorm and activation; nn.Identity makes it a linear layer."""
+    """Convolution, BatchNorm and activation; nn.Identity for a linear layer."""
     layers = conv_bn(in_channels, out_channels, kernel_size, stride, groups)
     return layers.append(activation(inplace=True))
 
@@ -80,7 +82,7 @@ class MobileNetV2(nn.Module):
         return self.features(x)
 
 
-@register("mobilenet-v2", "MobileNetV2 with the head of Simple Baselines")
+@register("mobilenet-v2", "MobileNetV2 with the head of SimpleBaseline")
 def mobilenet_v2(joints: int) -> DeconvPose:
-    """The lightweight float peer of the papers' tables, 9.6 M parameters."""
+    """MobileNetV2 with the head of SimpleBaseline, 9.6 M parameters."""
     return DeconvPose(MobileNetV2(), MobileNetV2.channels, joints)

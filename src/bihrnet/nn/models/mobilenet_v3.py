@@ -1,4 +1,6 @@
-"""MobileNetV3-large (Howard et al. 2019) without classifier, and the pose network with it.
+"""MobileNetV3-large without its classifier, and the pose network that uses it as a backbone.
+
+Howard et al. 2019, "Searching for MobileNetV3" (arXiv:1905.02244).
 
 Module names are torchvision's, so that ImageNet checkpoints fit.
 """
@@ -16,7 +18,7 @@ from bihrnet.nn.registry import register
 
 
 class BlockShape(NamedTuple):
-    """A row of table 1; `gate` has the hidden channels of the gate, None where there is none."""
+    """A row of table 1; `gate` is the number of hidden channels of the gate, None for no gate."""
 
     kernel_size: int
     expanded: int
@@ -47,7 +49,7 @@ _BLOCKS = (
 
 
 class SqueezeExcitation(nn.Module):
-    """x times one factor in 0..1 per channel, made from its means over all positions."""
+    """x times one factor in 0..1 per channel, computed from its spatial means (section 5.3)."""
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -62,9 +64,9 @@ class SqueezeExcitation(nn.Module):
 
 
 class GatedInvertedResidual(nn.Module):
-    """1x1 expansion, depthwise convolution, perhaps a gate, linear 1x1 projection (figure 4).
+    """1x1 expansion, depthwise convolution, optional gate, linear 1x1 projection (figure 4).
 
-    There is a residual where the shape stays.
+    The residual connection exists where the shape stays.
     """
 
     def __init__(self, in_channels: int, shape: BlockShape) -> None:
@@ -109,7 +111,7 @@ class MobileNetV3(nn.Module):
         return self.features(x)
 
 
-@register("mobilenet-v3", "MobileNetV3-large with the head of Simple Baselines")
+@register("mobilenet-v3", "MobileNetV3-large with the head of SimpleBaseline")
 def mobilenet_v3(joints: int) -> DeconvPose:
-    """A lightweight float peer of the papers' tables, 9.0 M parameters (8.7 M in the papers)."""
+    """MobileNetV3-large with the head of SimpleBaseline, 9.0 M parameters (8.7 M in the papers)."""
     return DeconvPose(MobileNetV3(), MobileNetV3.channels, joints)

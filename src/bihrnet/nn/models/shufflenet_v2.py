@@ -1,4 +1,7 @@
-"""ShuffleNetV2 1.0 (Ma et al. 2018) without classifier, and the pose network with it.
+"""ShuffleNetV2 1.0 without its classifier, and the pose network that uses it as a backbone.
+
+Ma et al. 2018, "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design"
+(arXiv:1807.11164).
 
 Module names are torchvision's, so that ImageNet checkpoints fit.
 """
@@ -7,29 +10,29 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bihrnet.nn.layers.conv_bn import conv_bn, separable
 from bihrnet.nn.layers.deconv_head import DeconvPose
 from bihrnet.nn.layers.initialize import initialize_he
-from bihrnet.nn.layers.residual import conv_bn
-from bihrnet.nn.models.lite_hrnet_blocks import Interleave, separable
+from bihrnet.nn.layers.shuffle import Interleave
 from bihrnet.nn.registry import register
 
 
 class ShuffleBlock(nn.Module):
-    """Half of the channels passes, half is convolved; then both are interleaved (figure 3c)."""
+    """Half of the channels is convolved, half is kept; then both are interleaved (figure 3c)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         half = channels // 2
-        self.passed, self.convolved = slice(half), slice(half, channels)
+        self.kept, self.convolved = slice(half), slice(half, channels)
         self.branch2 = _bottleneck(half, half)
         self.shuffle = Interleave()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shuffle(x[:, self.passed], self.branch2(x[:, self.convolved]))
+        return self.shuffle(x[:, self.kept], self.branch2(x[:, self.convolved]))
 
 
 class DownBlock(nn.Module):
-    """Two branches of stride 2, each of which sees all channels; interleaved (figure 3d)."""
+    """Two branches of stride 2 over all channels, interleaved (figure 3d)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -43,7 +46,7 @@ class DownBlock(nn.Module):
 
 
 def _bottleneck(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """1x1, depthwise 3x3 without activation, 1x1; all are as wide as the output."""
+    """1x1, depthwise 3x3 without activation, 1x1; all as wide as the output."""
     return nn.Sequential(
         *conv_bn(in_channels, out_channels, 1),
         nn.ReLU(inplace=True),
@@ -79,7 +82,7 @@ def _stage(in_channels: int, out_channels: int, *, blocks: int) -> nn.Sequential
     )
 
 
-@register("shufflenet-v2", "ShuffleNetV2 1.0 with the head of Simple Baselines")
+@register("shufflenet-v2", "ShuffleNetV2 1.0 with the head of SimpleBaseline")
 def shufflenet_v2(joints: int) -> DeconvPose:
-    """A lightweight float peer of the papers' tables, 7.6 M parameters."""
+    """ShuffleNetV2 1.0 with the head of SimpleBaseline, 7.6 M parameters."""
     return DeconvPose(ShuffleNetV2(), ShuffleNetV2.channels, joints)

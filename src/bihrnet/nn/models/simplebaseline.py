@@ -1,4 +1,8 @@
-"""ResNet (He et al. 2016) without classifier, and SimpleBaseline with it.
+"""SimpleBaseline: ResNet-50 without its classifier, and three transposed convolutions.
+
+Xiao et al. 2018, "Simple Baselines for Human Pose Estimation and Tracking" (arXiv:1804.06208),
+section 2. The backbone is that of He et al. 2016, "Deep Residual Learning for Image Recognition"
+(arXiv:1512.03385).
 
 Module names are torchvision's, so that checkpoints fit.
 """
@@ -7,9 +11,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bihrnet.nn.layers.conv_bn import conv_bn
 from bihrnet.nn.layers.deconv_head import DeconvPose
 from bihrnet.nn.layers.initialize import initialize
-from bihrnet.nn.layers.residual import Bottleneck, conv_bn
+from bihrnet.nn.layers.residual import Bottleneck
 from bihrnet.nn.registry import register
 
 
@@ -44,5 +49,5 @@ def _layer(in_channels: int, planes: int, *, blocks: int, stride: int) -> nn.Seq
 
 @register("simplebaseline-r50", "SimpleBaseline with ResNet-50")
 def simplebaseline_r50(joints: int) -> DeconvPose:
-    """Simple Baselines for Human Pose Estimation (Xiao et al. 2018), 34.0 M parameters."""
+    """SimpleBaseline with ResNet-50, 34.0 M parameters."""
     return DeconvPose(ResNet50(), ResNet50.channels, joints)

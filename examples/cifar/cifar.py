@@ -1,4 +1,7 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in their official binary layout."""
+"""CIFAR-10 and CIFAR-100 in their official binary layout.
+
+Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ Split = Literal["train", "test"]
 
 @dataclass(frozen=True)
 class _Layout:
-    """Files of one of the two sets; a record is its labels, one byte each, and the pixels."""
+    """Files of a data set; a record consists of its labels, one byte each, and the pixels."""
 
     folder: str
     classes: int
@@ -37,7 +40,7 @@ _LAYOUTS = {
             "test": ["test_batch.bin"],
         },
     ),
-    # The first label is one of 20 superclasses; the last, the class, is the one that is learned.
+    # The first label is the superclass, the last one the class.
     "cifar-100": _Layout(
         "cifar-100-binary", 100, 2, {"train": ["train.bin"], "test": ["test.bin"]}
     ),
@@ -62,14 +65,14 @@ class LabeledImages:
 
 
 def load_cifar(root: Path, split: Split) -> LabeledImages:
-    """Load one split; which of the two sets it is follows from the files.
+    """Load one split; the files determine the data set.
 
     Args:
         root: `cifar-10-batches-bin` or `cifar-100-binary`, or the folder that holds one of them.
         split: "train" or "test".
 
     Raises:
-        BihrnetError: files are missing, cut short or hold impossible labels.
+        BihrnetError: files are missing or truncated, or hold invalid labels.
     """
     for name, layout in _LAYOUTS.items():
         for folder in (root, root / layout.folder):
@@ -79,7 +82,7 @@ def load_cifar(root: Path, split: Split) -> LabeledImages:
                 images, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
                 return LabeledImages(name, layout.classes, images, labels)
     known = " or ".join(layout.files[split][0] for layout in _LAYOUTS.values())
-    raise BihrnetError(f"{root}: holds no CIFAR in its binary version: no {known}")
+    raise BihrnetError(f"{root}: does not hold the binary version of CIFAR: {known} is missing")
 
 
 def _read(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -91,14 +94,14 @@ def _read(path: Path, layout: _Layout) -> tuple[NDArray[np.uint8], NDArray[np.in
     size = layout.labels + _PIXELS
     if not len(content) or len(content) % size:
         raise BihrnetError(
-            f"{path}: has {len(content)} bytes, which is no whole number of records of {size}"
+            f"{path}: {len(content)} bytes are not a whole number of records of {size} bytes"
         )
     records = content.reshape(-1, size)
     labels = records[:, layout.labels - 1].astype(np.int64)
     if labels.max() >= layout.classes:
         entry = int(np.argmax(labels >= layout.classes))
         raise BihrnetError(
-            f"{path}: record {entry} has label {labels[entry]}, but classes end at "
+            f"{path}: record {entry} has label {labels[entry]}, above the last class "
             f"{layout.classes - 1}"
         )
     planes = records[:, layout.labels :].reshape(-1, 3, SIDE, SIDE)

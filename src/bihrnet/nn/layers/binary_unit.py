@@ -1,4 +1,4 @@
-"""Binary convolution and the Binary Unit, the brick of every binary network here."""
+"""The Binary Unit of BiHRNet, and the plain binary layer of its baseline and of Bulat et al."""
 
 from __future__ import annotations
 
@@ -8,71 +8,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bihrnet.nn.layers.binarize import Sign, SignGradient, scaled_sign
+from bihrnet.nn.layers.binarize import Sign, SignGradient
+from bihrnet.nn.layers.binary_conv import BinaryConv2d
 from bihrnet.nn.layers.prelu import PReLU
 
 UnitActivation = Literal["rprelu", "prelu"]
 SignInput = Literal["shift", "batchnorm"]
 
-# A single node for torch.fx, which cannot trace through an autograd function.
-torch.fx.wrap("scaled_sign")
-
-
-class BinaryConv2d(nn.Conv2d):
-    """Convolution of activations in {-1, +1} with weights a * {-1, +1}.
-
-    `weight` holds the latent real-valued weights that the optimizer moves; the forward pass uses
-    `scaled_sign` of them. The input is binary already (`Sign`), and zero padding follows that sign
-    as in ReActNet's code: a padded position adds nothing to the sum. There is no bias.
-
-    Latent weights start small, N(0, 0.01): the optimizer's first steps must be able to turn signs
-    (measured on LSPET, they learn faster than with He's deviation). They should not be decayed.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False
-        )
-
-    def reset_parameters(self) -> None:
-        nn.init.normal_(self.weight, std=0.01)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, scaled_sign(self.weight), None)
-
-
-def latent_parameters(model: nn.Module) -> list[Tensor]:
-    """The latent weights of all binary convolutions, for their own optimizer settings."""
-    return [module.weight for module in model.modules() if isinstance(module, BinaryConv2d)]
-
-
-def use_real_weights(network: nn.Module) -> None:
-    """Turn all binary convolutions into real-valued ones with the same weights, in place.
-
-    Activations stay binary. This is the first stage of Bulat's reverse-order initialization; as
-    names and shapes stay, the second stage starts from the weights that the first one ends with.
-    """
-    for parent in list(network.modules()):
-        for name, child in parent.named_children():
-            if isinstance(child, BinaryConv2d):
-                setattr(parent, name, _real_convolution(child))
-
-
-def _real_convolution(binary: BinaryConv2d) -> nn.Conv2d:
-    with torch.device("meta"):  # no time for weights that are replaced at once
-        real = nn.Conv2d(
-            binary.in_channels,
-            binary.out_channels,
-            binary.kernel_size,  # type: ignore[arg-type]
-            padding=binary.padding,  # type: ignore[arg-type]
-            bias=False,
-        )
-    real.weight = binary.weight
-    return real.train(binary.training)
-
 
 class Shift(nn.Module):
-    """x + b with a learned b per channel, zero at first (ReActNet, Liu et al. 2020)."""
+    """x + b with a learned b per channel, initially zero (ReActNet)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -83,17 +28,24 @@ class Shift(nn.Module):
 
 
 class RPReLU(nn.Sequential):
-    """PReLU with a learned shift before and after, all per channel (ReActNet)."""
+    """PReLU with a learned shift before and after, all per channel.
+
+    Liu et al. 2020, "ReActNet: Towards Precise Binary Neural Network with Generalized Activation
+    Functions" (arXiv:2003.03488).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__(Shift(channels), PReLU(channels), Shift(channels))
 
 
 class ChannelShortcut(nn.Module):
-    """Parameter-free path between widths of which one divides the other.
+    """Parameter-free path between numbers of channels of which one divides the other.
 
-    Identity; mean over r consecutive channels where they shrink by r; each channel r times where
-    they grow by r.
+    Identity if they are equal; the mean over r consecutive channels where they shrink by a factor
+    of r; each channel repeated r times where they grow by a factor of r.
+
+    Raises:
+        ValueError: neither number divides the other.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -120,15 +72,15 @@ class ChannelShortcut(nn.Module):
 
 @dataclass(frozen=True)
 class UnitStyle:
-    """How the Binary Units of one network are made; a switch each for an ablation.
+    """Options of the Binary Units of a network, each for an ablation.
 
     Attributes:
         act: "rprelu" has ReActNet's learned shifts before the sign (RSign) and around the PReLU;
-            "prelu" is the literal "BN and PReLU" of BiHRNet's text, without any shift.
+            "prelu" is BatchNorm and PReLU as in BiHRNet's text, without any shift.
         gradient: surrogate gradient of the sign of activations.
-        sign_input: what signs read. "batchnorm" normalizes it, in place of the shift: sums of
-            residuals grow block by block, and the surrogate gradient lets nothing through beyond
-            -1..1. In the engine it costs nothing, as it becomes the sign's threshold.
+        sign_input: layer before the sign. "batchnorm" replaces the shift: sums of residuals grow
+            block by block, and the surrogate gradient is zero outside -1..1. In the engine it is
+            free, as it becomes the sign's threshold.
     """
 
     act: UnitActivation = "rprelu"
@@ -137,11 +89,11 @@ class UnitStyle:
 
 
 class BinaryUnit(nn.Module):
-    """Shift -> sign -> binary convolution -> BatchNorm (+ shortcut) -> PReLU (BiHRNet fig. 2b).
+    """Shift -> sign -> binary convolution -> BatchNorm (+ shortcut) -> PReLU.
 
-    The order is that of ReActNet's code: the shortcut is added before the activation. It starts
-    from the unit's real-valued input, and the sum is divided by sqrt(2), or a stack of units
-    would double the signal's variance unit by unit.
+    Section 3.3.1 and figure 2(b) of BiHRNet. The order is that of ReActNet's code: the shortcut is
+    added before the activation. It starts at the real-valued input of the unit, and the sum is
+    divided by sqrt(2); otherwise every unit would double the variance of the signal.
 
     Args:
         in_channels: of the real-valued input (N, in_channels, h, w).
@@ -149,7 +101,12 @@ class BinaryUnit(nn.Module):
         kernel_size: odd.
         style: kind of activation and of sign.
         activation: whether the unit ends with its activation.
-        shortcut: whether a parameter-free path runs around the convolution.
+        shortcut: whether a parameter-free path bypasses the convolution.
+
+    Example:
+        >>> unit = BinaryUnit(64, 32, 3, UnitStyle(gradient="ste"), shortcut=True)
+        >>> unit(torch.randn(2, 64, 8, 8)).shape
+        torch.Size([2, 32, 8, 8])
     """
 
     def __init__(
@@ -183,10 +140,10 @@ class BinaryUnit(nn.Module):
 
 
 class DirectUnit(nn.Sequential):
-    """BatchNorm -> sign -> binary convolution: a layer with no path around it.
+    """BatchNorm -> sign -> binary convolution, without a shortcut.
 
-    So BiHRNet's baseline binarizes a convolution directly (fig. 2a); with an activation behind it,
-    it is the layer of Bulat et al. (2019).
+    The directly binarized convolution of BiHRNet's baseline (figure 2(a)); followed by an
+    activation, the layer of Bulat et al. (2019).
 
     Args:
         in_channels: of the real-valued input (N, in_channels, h, w).

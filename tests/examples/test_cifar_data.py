@@ -1,4 +1,4 @@
-"""CIFAR's binary layout: what is read, and what is refused."""
+"""CIFAR's binary layout: what is read, and what is rejected."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cifar_layout import draw_images, write_cifar10, write_cifar100
+from example_modules import load_example
 
-from bihrnet.data.cifar import load_cifar
 from bihrnet.errors import BihrnetError
+
+[cifar] = load_example("cifar", "cifar")
+load_cifar = cifar.load_cifar
 
 
 @pytest.fixture
@@ -27,11 +30,11 @@ def test_cifar_10_is_read_in_order(cifar10: Path) -> None:
     assert (len(test.images), test.images.shape[1:], test.images.dtype) == (7, (32, 32, 3), "uint8")
 
 
-def test_the_folder_above_will_do(cifar10: Path) -> None:
+def test_the_parent_folder_is_accepted(cifar10: Path) -> None:
     assert len(load_cifar(cifar10.parent, "test").images) == 7
 
 
-def test_of_cifar_100s_two_labels_the_fine_one_is_learned(tmp_path: Path) -> None:
+def test_the_class_of_cifar_100_is_its_fine_label(tmp_path: Path) -> None:
     write_cifar100(tmp_path, 12, 5)
     train = load_cifar(tmp_path, "train")
     assert (train.name, train.classes) == ("cifar-100", 100)
@@ -40,21 +43,23 @@ def test_of_cifar_100s_two_labels_the_fine_one_is_learned(tmp_path: Path) -> Non
     np.testing.assert_array_equal(train.labels, labels)
 
 
-def test_an_empty_folder_is_told(tmp_path: Path) -> None:
-    with pytest.raises(BihrnetError, match=r"no CIFAR.*data_batch_1\.bin or train\.bin"):
+def test_an_empty_folder_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(
+        BihrnetError, match=r"binary version of CIFAR: data_batch_1\.bin or train\.bin is"
+    ):
         load_cifar(tmp_path, "train")
 
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:-1]), r"batch_3\.bin: has \d+ bytes"),
-        (lambda path: path.write_bytes(b""), r"batch_3\.bin: has 0 bytes"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), r"batch_3\.bin: \d+ bytes are not"),
+        (lambda path: path.write_bytes(b""), r"batch_3\.bin: 0 bytes are not"),
         (lambda path: path.unlink(), r"batch_3\.bin: cannot be read"),
         (lambda path: (path.unlink(), path.mkdir()), r"batch_3\.bin: cannot be read"),
         (
             lambda path: path.write_bytes(path.read_bytes()[: 2 * 3073] + b"\x0a" + bytes(3072)),
-            r"batch_3\.bin: record 2 has label 10, but classes end at 9",
+            r"batch_3\.bin: record 2 has label 10, above the last class 9",
         ),
     ],
 )
