@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import os
-import resource
 import struct
 import sys
-import zlib
-from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -13,53 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from image_files import (
+    SUFFIXES,
+    encoded,
+    picture,
+    with_orientation,
+)
 from PIL import Image
 
 from bihrnet.errors import BihrnetError
 from bihrnet.files import WriteError
 from bihrnet.images import MAX_SIDE, as_rgb, read_image, write_image
-
-SUFFIXES = (".jpg", ".png", ".webp", ".bmp", ".tiff")
-
-
-def picture(height: int = 60, width: int = 90) -> NDArray[np.uint8]:
-    """RGB with a red left, a blue right and a gradient downwards: no symmetry to hide behind."""
-    image = np.zeros((height, width, 3), dtype=np.uint8)
-    image[:, : width // 2, 0] = 220
-    image[:, width // 2 :, 2] = 220
-    image[..., 1] = np.linspace(0, 100, height)[:, None]
-    return image
-
-
-def encoded(image: NDArray[np.generic], suffix: str) -> bytes:
-    """As OpenCV stores it; BGR(A) or gray."""
-    return cv2.imencode(suffix, image)[1].tobytes()
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-
-def png_that_claims(width: int, height: int) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    data = chunk(b"IDAT", zlib.compress(bytes(1000)))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
-
-
-def that_claims(suffix: str, layout: str, true: tuple[int, ...], claimed: tuple[int, ...]) -> bytes:
-    """A file of `picture()` whose header states another size."""
-    data, size = encoded(picture(), suffix), struct.pack(layout, *true)
-    assert data.count(size) == 1
-    return data.replace(size, struct.pack(layout, *claimed))
-
-
-def with_orientation(jpeg: bytes, orientation: int) -> bytes:
-    """Insert an EXIF segment that holds only the orientation."""
-    tiff = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 0x112, 3, 1, orientation, 0)
-    exif = b"Exif\0\0" + tiff
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -80,113 +40,6 @@ def test_png_round_trip_is_exact(
     image = np.random.default_rng(seed).integers(0, 256, (*shape, 3), dtype=np.uint8)
     write_image(path, image)
     np.testing.assert_array_equal(read_image(path), image)
-
-
-@pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
-def test_truncated_files_are_refused(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str, kept: float
-) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    data = encoded(noise, suffix)
-    path = tmp_path / f"cut{suffix}"
-    path.write_bytes(data[: int(len(data) * kept)])
-    with pytest.raises(BihrnetError, match=r"cut\..*: the image is truncated"):
-        read_image(path)
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize("missing", [1, 2, 200])
-def test_jpeg_without_its_end_is_refused(tmp_path: Path, missing: int) -> None:
-    """Lenient decoders return such images with a gray lower part."""
-    path = tmp_path / "cut.jpg"
-    path.write_bytes(encoded(picture(400, 600), ".jpg")[:-missing])
-    with pytest.raises(BihrnetError, match="truncated"):
-        read_image(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "cause"),
-    [
-        (b"", "the file is empty"),
-        (b"hello, I am text\n" * 100, "is not a JPEG, PNG, WebP, BMP, TIFF, AVIF or HEIC image"),
-        (b"\xff\xd8\xff", "truncated"),
-        (b"\x89PNG\r\n\x1a\n", "truncated"),
-        (b"RIFF\0\0\0\0WEBP", "truncated"),
-        (b"II*\0\xff\xff\xff\xff", "truncated"),
-        (b"BM", "truncated"),
-    ],
-)
-def test_what_is_no_image(tmp_path: Path, content: bytes, cause: str) -> None:
-    path = tmp_path / "photo.jpg"
-    path.write_bytes(content)
-    with pytest.raises(BihrnetError, match=cause) as caught:
-        read_image(path)
-    assert str(path) in str(caught.value)
-
-
-def test_no_file_at_all(tmp_path: Path) -> None:
-    with pytest.raises(BihrnetError, match="there is no such file"):
-        read_image(tmp_path / "missing.jpg")
-    with pytest.raises(BihrnetError, match="is a folder"):
-        read_image(tmp_path)
-    os.mkfifo(tmp_path / "pipe.jpg")
-    with pytest.raises(BihrnetError, match="is not a regular file"):
-        read_image(tmp_path / "pipe.jpg")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        png_that_claims(30_000, 30_000),
-        png_that_claims(40_000, 2),
-        png_that_claims(2**31 - 1, 2**31 - 1),
-        that_claims(".bmp", "<ii", (90, 60), (30_000, -30_000)),
-        that_claims(".jpg", ">HH", (60, 90), (50_000, 60_000)),
-        b"RIFF\0\0\0\0WEBPVP8X\0\0\0\0\0\0\0\0" + b"\xff\xff\x00\xff\xff\x00",
-        that_claims(".tiff", "<HIIHHII", (3, 1, 90, 257, 3, 1, 60), (4, 1, 9**5, 257, 4, 1, 9**5)),
-    ],
-    ids=["png", "png-side", "png-bomb", "bmp", "jpeg", "webp", "tiff"],
-)
-def test_absurd_sizes_are_refused_before_decoding(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "bomb"
-    path.write_bytes(data)
-    with pytest.raises(BihrnetError, match="pixels are too many"):
-        read_image(path)
-
-
-def test_a_chunk_that_claims_4_gigabytes_is_not_believed(tmp_path: Path) -> None:
-    path = tmp_path / "bomb.png"
-    data = bytearray(encoded(picture(), ".png"))
-    place = data.index(b"IDAT") - 4
-    data[place : place + 4] = b"\xff\xff\xff\xf0"
-    path.write_bytes(data)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    np.testing.assert_array_equal(read_image(path), picture()[..., ::-1])
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # kB
-
-
-@settings(max_examples=150)
-@given(data=st.data(), suffix=st.sampled_from(SUFFIXES))
-def test_damage_gives_an_image_or_a_sentence(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, suffix: str
-) -> None:
-    content = bytearray(encoded(picture(16, 24), suffix))
-    # The first bytes hold the sizes and the structure: they are hit most often.
-    place = st.one_of(st.integers(0, 63), st.integers(0, len(content) - 1))
-    for position, value in data.draw(
-        st.lists(st.tuples(place, st.integers(0, 255)), min_size=1, max_size=8)
-    ):
-        content[min(position, len(content) - 1)] = value
-    path = tmp_path_factory.getbasetemp() / f"damaged{suffix}"
-    path.write_bytes(content)
-    try:
-        image = read_image(path)
-    except BihrnetError:
-        return
-    assert image.ndim == 3
-    assert image.shape[2] == 3
-    assert image.dtype == np.uint8
 
 
 def test_gray_and_16_bit(tmp_path: Path) -> None:
@@ -293,40 +146,6 @@ def test_jpeg_pixels_are_those_of_libjpeg_turbo(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(jpeg)
     expected = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert np.abs(read_image(tmp_path / "x.jpg").astype(int) - expected).max() <= 1
-
-
-def test_a_tiff_whose_size_tags_disagree_is_not_decoded_beyond_its_size(tmp_path: Path) -> None:
-    """Ten pixels a side in one pair of tags, a hundred times as many in another."""
-    stream = BytesIO()
-    Image.new("RGB", (4000, 4000)).save(stream, "TIFF", compression="tiff_deflate")
-    data = bytearray(stream.getvalue())
-    (directory,) = struct.unpack_from("<I", data, 4)
-    (count,) = struct.unpack_from("<H", data, directory)
-    entries = data[directory + 2 : directory + 2 + 12 * count]
-    lies = struct.pack("<HHII", 256, 4, 1, 10) + struct.pack("<HHII", 257, 4, 1, 10)
-    for order in (lies + entries, entries + lies):
-        moved = struct.pack("<H", count + 2) + order + bytes(4)
-        path = tmp_path / "liar.tiff"
-        path.write_bytes(data[:4] + struct.pack("<I", len(data)) + data[8:] + moved)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        height, width, _ = read_image(path).shape
-        grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-        assert grown < 16 * height * width + 2**24
-
-
-def test_size_is_checked_again_after_decoding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_image(tmp_path / "x.png", picture())
-    load = Image.Image.load
-
-    def grow(self: Image.Image) -> object:
-        self._size = (MAX_SIDE + 1, 60)
-        return load(self)
-
-    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", grow)
-    with pytest.raises(BihrnetError, match="pixels are too many"):
-        read_image(tmp_path / "x.png")
 
 
 def test_avif(tmp_path: Path) -> None:
