@@ -65,7 +65,7 @@ def test_a_file_serves_other_sizes(tmp_path):
 
 def test_an_unknown_layer_is_named(tmp_path):
     network = session(nn.Sequential(nn.Conv2d(3, 14, 1), nn.Tanh()))
-    with pytest.raises(BihrnetError, match=r"layer 1 \(Tanh\) is not known to the exporters"):
+    with pytest.raises(BihrnetError, match=r"layer 1 \(Tanh\) is not supported by"):
         write_onnx(network, tmp_path / "model.onnx")
 
 

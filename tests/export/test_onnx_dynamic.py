@@ -97,7 +97,7 @@ def test_a_shuffle_is_what_runtimes_recognize(parts: int, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("order", "turns"),
+    ("order", "groups"),
     [
         ((0, 3, 1, 4, 2, 5), 2),
         ((0, 2, 4, 1, 3, 5), 3),
@@ -108,9 +108,9 @@ def test_a_shuffle_is_what_runtimes_recognize(parts: int, tmp_path: Path) -> Non
         ((0, 4, 1, 5, 2), None),
     ],
 )
-def test_orders_in_turns(order: tuple[int, ...], turns: int | None) -> None:
+def test_orders_in_turns(order: tuple[int, ...], groups: int | None) -> None:
     layer = Permute(name="shuffle", inputs=(0,), channels=len(order), order=order)
-    assert layer.turns == turns
+    assert layer.shuffle_groups == groups
 
 
 @pytest.mark.parametrize(

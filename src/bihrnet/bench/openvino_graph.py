@@ -37,7 +37,7 @@ from bihrnet.export.ir import (
     Sign,
     Sum,
     Upsample,
-    sign_used_as_number,
+    find_sign_used_as_number,
 )
 from bihrnet.export.trace import trace, trace_layers
 from bihrnet.nn.torch_model import TorchModel
@@ -62,7 +62,7 @@ def write_openvino(session: TorchModel, path: str | Path) -> None:
 
 def openvino_model(layers: Sequence[AnyLayer], size: tuple[int, int]) -> ov.Model:
     """The graph of a network's layers, the last one its output."""
-    if (sign := sign_used_as_number(layers)) is not None:
+    if (sign := find_sign_used_as_number(layers)) is not None:
         raise BihrnetError(
             f"layer {sign.name} is a sign whose value is used as a number; use ONNX for OpenVINO"
         )

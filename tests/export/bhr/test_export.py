@@ -179,7 +179,7 @@ class Odd(Layers):
 @pytest.mark.parametrize(
     ("module", "sentence"),
     [
-        (lambda: small(Odd()), r"layer .*tanh \(tanh\) is not known to the exporters"),
+        (lambda: small(Odd()), r"layer .*tanh \(tanh\) is not supported by"),
         (
             lambda: build("simplebaseline-r50", 14),
             "layer .* is a Deconvolution, which the engine",
