@@ -65,7 +65,7 @@ def _find_dataset(folder: Path, skeleton: Skeleton) -> PeopleDataset | None:
     None where the folder has the layout of no data set.
 
     Raises:
-        BihrnetError: there are annotation files, but none can be loaded; the message has all reasons.
+        BihrnetError: annotation files are present, but none can be loaded; all reasons are given.
     """
     reasons: list[str] = []
     for entry in datasets().values():
