@@ -58,8 +58,8 @@ def export(
     int8 = precision is Precision.int8
     if suffix == ".onnx" and (int8 or calibrate is not None or refinement is not None or licence):
         raise BihrnetError(
-            "--precision, --calibrate, --decoding and --licence apply to .bhr files only; an ONNX file "
-            "is fp32 and outputs heatmaps"
+            "--precision, --calibrate, --decoding and --licence apply to .bhr files only; an ONNX "
+            "file is fp32 and outputs heatmaps"
         )
     if calibrate is not None and not int8:
         raise BihrnetError("--calibrate applies to --precision int8 only")
