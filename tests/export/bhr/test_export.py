@@ -221,7 +221,7 @@ def test_the_recipe_in_the_file_names_no_folder_of_the_machine_that_trained(tmp_
         "initialize_from": "runs/first/best.ckpt",
         "teacher": {"checkpoint": "/home/someone/teachers/w32.pth", "balance": 0.5},
     }
-    module = nn.Conv2d(3, len(LSP), 1)
+    module = nn.Sequential(nn.Conv2d(3, len(LSP), 4, 4))
     write_model(to_bhr(session(module), recipe=recipe), tmp_path / "x.bhr")
     assert read_model(tmp_path / "x.bhr").recipe == {
         "initialize_from": "runs/first/best.ckpt",
