@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 import re
 import sys
 from dataclasses import replace
@@ -15,8 +16,9 @@ from typer.testing import CliRunner
 
 from bihrnet.bench.cases import Case, prepare
 from bihrnet.bench.chart import write_chart
-from bihrnet.bench.measure import measure
+from bihrnet.bench.measure import Measurement, Run, measure
 from bihrnet.bench.networks import BuildPlan
+from bihrnet.bench.processor import choose_cores
 from bihrnet.bench.report import report
 from bihrnet.cli.bench import bench
 from bihrnet.engine.model_file import write_model
@@ -27,7 +29,15 @@ from bihrnet.nn import build
 from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import LSP
 
-ROW = {"model", "runtime", "precision", "threads", "size", "median_ms", "p90_ms", "ratio_to_first"}
+ROW = {
+    *("model", "runtime", "precision", "threads", "size", "ratio_to_first"),
+    *("median_ms", "p90_ms", "min_ms", "cpu_ms", "peak_mb"),
+}
+
+
+def measurement(*seconds, peak=None):
+    """Runs of these elapsed times, with twice the processor time."""
+    return Measurement([Run(one, 2 * one) for one in seconds], peak)
 
 
 def command(*arguments):
@@ -50,14 +60,15 @@ def timed(tmp_path_factory):
 
 def test_rows_of_an_architecture(timed):
     result, chart = timed
-    assert set(result) == {"machine", "isa", "rows"}
+    assert set(result) == {"machine", "isa", "cores", "rows"}
     found = [(row["runtime"], row["precision"]) for row in result["rows"]]
     assert found == [("engine", "fp32"), ("engine", "int8"), ("torch", "fp32")]
     for row in result["rows"]:
         assert set(row) == ROW
         assert row["model"] == "small-hrnet-w16"
         assert row["size"] == [64, 64]
-        assert 0 < row["median_ms"] <= row["p90_ms"]
+        assert 0 < row["min_ms"] <= row["median_ms"] <= row["p90_ms"]
+        assert row["cpu_ms"] > 0
     first = result["rows"][0]["median_ms"]
     for row in result["rows"]:
         assert row["ratio_to_first"] == pytest.approx(row["median_ms"] / first, rel=1e-2)
@@ -150,13 +161,13 @@ def test_a_worker_that_is_killed_is_named(tmp_path):
             child.join()
 
     with pytest.raises(BihrnetError, match="mine on engine died or does not answer"):
-        measure([row], threads=1, rounds=2, warn=pytest.fail, progress=kill)
+        measure([row], threads=1, cores=[], rounds=2, warn=pytest.fail, progress=kill)
 
 
 def test_measurements_survive_a_chart_that_cannot_be_drawn(monkeypatch, tmp_path):
     row = Case("net", "engine", "fp32", (64, 64), tmp_path, BuildPlan("net", 17), 1.0)
     monkeypatch.setattr("bihrnet.bench.cases.prepare", lambda *_: [row])
-    monkeypatch.setattr("bihrnet.bench.measure.measure", lambda *_: {row: [0.004]})
+    monkeypatch.setattr("bihrnet.bench.measure.measure", lambda *_: {row: measurement(0.004)})
 
     def fail(*_):
         raise BihrnetError("the disk is full")
@@ -185,21 +196,51 @@ def test_report_and_chart_of_given_times(tmp_path):
 
     file = tmp_path / "net.bhr"
     file.write_bytes(bytes(1000))
-    times = {
-        case("engine", file): [0.004, 0.002, 0.003],
-        case("torch", Path("nowhere")): list(np.linspace(0.01, 0.02, 11)),
+    measured = {
+        case("engine", file): measurement(0.004, 0.002, 0.003, peak=3_000_000),
+        case("torch", Path("nowhere")): measurement(*np.linspace(0.01, 0.02, 11)),
     }
-    rows = report(times, threads=2, isa="portable")["rows"]
+    rows = report(measured, threads=2, cores=[0, 1], isa="portable")["rows"]
     assert [row["median_ms"] for row in rows] == [3.0, 15.0]
     assert [row["ratio_to_first"] for row in rows] == [1.0, 5.0]
     assert rows[1]["p90_ms"] == pytest.approx(19.0)
     assert rows[0]["threads"] == 2
-    write_chart(times, tmp_path / "chart.svg")
+    assert [row["min_ms"] for row in rows] == [2.0, 10.0]
+    assert [row["cpu_ms"] for row in rows] == [6.0, 30.0]
+    assert [row["peak_mb"] for row in rows] == [3.0, None]
+    write_chart(measured, tmp_path / "chart.svg")
     assert b"<svg" in (tmp_path / "chart.svg").read_bytes()
     with pytest.raises(BihrnetError, match=r"must end in \.png"):
-        write_chart(times, tmp_path / "chart.nothing")
+        write_chart(measured, tmp_path / "chart.nothing")
     with pytest.raises(BihrnetError, match="cannot be written"):
-        write_chart(times, file / "chart.png")
+        write_chart(measured, file / "chart.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be pinned")
+def test_processes_are_pinned_and_their_memory_is_reported(tmp_path):
+    path = tmp_path / "mine.bhr"
+    write_model(hourglass(), path)
+    row = Case("mine", "engine", "fp32", (64, 64), path, BuildPlan("net", 14), 1.0)
+    (core,) = choose_cores(1)
+    allowed = []
+
+    def look():
+        (child,) = multiprocessing.active_children()
+        allowed.append(os.sched_getaffinity(child.pid))
+
+    measured = measure([row], threads=1, cores=[core], rounds=2, warn=pytest.fail, progress=look)
+    assert allowed == [{core}] * 2
+    assert len(measured[row].runs) == 6
+    assert 10e6 < measured[row].peak_memory < 10e9
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be pinned")
+def test_physical_cores_come_before_their_siblings(monkeypatch):
+    siblings = {0: "0,2", 1: "1,3", 2: "0,2", 3: "1,3"}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(siblings))
+    monkeypatch.setattr("bihrnet.bench.processor._thread_siblings", siblings.get)
+    assert choose_cores(3) == [0, 1, 2]
+    assert choose_cores(9) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("option", ["--json", "--chart"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from bihrnet.bench.cases import Case
+from bihrnet.bench.measure import Measurement
 from bihrnet.errors import BihrnetError
 from bihrnet.files import replacing
 
@@ -32,7 +33,7 @@ def check_chart(path: Path) -> None:
         ) from None
 
 
-def write_chart(times: Mapping[Case, Sequence[float]], path: Path) -> None:
+def write_chart(measured: Mapping[Case, Measurement], path: Path) -> None:
     """Plot latency over operations and over file size; the suffix of the file selects the format.
 
     Raises:
@@ -43,9 +44,9 @@ def write_chart(times: Mapping[Case, Sequence[float]], path: Path) -> None:
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
-    models = list(dict.fromkeys(case.model for case in times))
-    for case, seconds in times.items():
-        latency = 1e3 * float(np.median(seconds))
+    models = list(dict.fromkeys(case.model for case in measured))
+    for case, measurement in measured.items():
+        latency = 1e3 * float(np.median(measurement.seconds))
         color = f"C{models.index(case.model)}"
         for axes, value in zip(panels, (case.ops / 1e9, _megabytes(case.path)), strict=True):
             axes.scatter(

@@ -31,7 +31,8 @@ def choose_cores(threads: int) -> list[int]:
     if not hasattr(os, "sched_setaffinity"):
         return []
     physical: set[str] = set()
-    first, siblings = [], []
+    first: list[int] = []
+    siblings: list[int] = []
     for core in sorted(os.sched_getaffinity(0)):
         of_same_core = _thread_siblings(core)
         (siblings if of_same_core in physical else first).append(core)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bihrnet.bench.cases import Case
-from bihrnet.cpu import available_cores
+from bihrnet.bench.measure import Measurement
+from bihrnet.bench.processor import machine
 
 
-def report(times: Mapping[Case, Sequence[float]], threads: int, isa: str) -> dict[str, Any]:
-    """The JSON document; a row's ratio is its median over that of the first row.
+def report(
+    measured: Mapping[Case, Measurement], threads: int, cores: Sequence[int], isa: str
+) -> dict[str, Any]:
+    """The JSON document.
+
+    Times are milliseconds of one image: minimum, median and 90th percentile of the elapsed time,
+    and the median of the processor time of all threads. The ratio is a row's median over that of
+    the first row. Peak memory is that of the process, in 10^6 bytes, null where unknown.
 
     Args:
-        times: seconds of every run, by case.
+        measured: by case.
         threads: of each runtime.
+        cores: to which the processes were pinned.
         isa: instruction set of the engine.
     """
-    medians = [float(np.median(seconds)) for seconds in times.values()]
+    first = next(iter(measured.values()))
     rows = [
         {
             "model": case.model,
@@ -29,23 +35,28 @@ def report(times: Mapping[Case, Sequence[float]], threads: int, isa: str) -> dic
             "precision": case.precision,
             "threads": threads,
             "size": list(case.size),
-            "median_ms": round(1e3 * median, 4),
-            "p90_ms": round(1e3 * float(np.percentile(seconds, 90)), 4),
-            "ratio_to_first": round(median / medians[0], 5),
+            **_times(measurement),
+            "ratio_to_first": round(_median(measurement) / _median(first), 5),
+            "peak_mb": _megabytes(measurement.peak_memory),
         }
-        for (case, seconds), median in zip(times.items(), medians, strict=True)
+        for case, measurement in measured.items()
     ]
-    return {"machine": machine(), "isa": isa, "rows": rows}
+    return {"machine": machine(), "isa": isa, "cores": list(cores), "rows": rows}
 
 
-def machine() -> str:
-    """Name of the processor, number of cores that this process may use, operating system."""
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    except OSError:
-        pass
-    return f"{name}, {available_cores()} cores, {platform.system()}"
+def _times(measurement: Measurement) -> dict[str, float]:
+    statistics = {
+        "median_ms": _median(measurement),
+        "p90_ms": np.percentile(measurement.seconds, 90),
+        "min_ms": min(measurement.seconds),
+        "cpu_ms": np.median([run.cpu_seconds for run in measurement.runs]),
+    }
+    return {name: round(1e3 * float(seconds), 4) for name, seconds in statistics.items()}
+
+
+def _median(measurement: Measurement) -> float:
+    return float(np.median(measurement.seconds))
+
+
+def _megabytes(count: int | None) -> float | None:
+    return None if count is None else round(count / 1e6, 1)

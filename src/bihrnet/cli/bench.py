@@ -44,6 +44,7 @@ def bench(
     from bihrnet.bench.cases import prepare
     from bihrnet.bench.chart import check_chart, write_chart
     from bihrnet.bench.measure import measure
+    from bihrnet.bench.processor import choose_cores
     from bihrnet.bench.report import report
     from bihrnet.engine.engine_model import default_isa
     from bihrnet.zoo import list_models
@@ -61,19 +62,21 @@ def bench(
     def warn(reason: str) -> None:
         console.print(f"left out: {reason}", style="yellow", markup=False, emoji=False)
 
-    isa = default_isa()
+    isa, cores = default_isa(), choose_cores(threads)
     with tempfile.TemporaryDirectory(prefix="bihrnet-bench-") as folder:
         cases = prepare(chosen, peers, asked_size, Path(folder), warn)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("measuring", total=rounds * len(cases))
-            times = measure(cases, threads, rounds, warn, lambda: progress.update(task, advance=1))
-        if not times:
+            measured = measure(
+                cases, threads, cores, rounds, warn, lambda: progress.update(task, advance=1)
+            )
+        if not measured:
             raise BihrnetError("none of the models can be run")
-        result = report(times, threads, isa)
+        result = report(measured, threads, cores, isa)
         write_json(result, json)
         result_console(json).print(_table(result))
         if chart is not None:
-            write_chart(times, chart)  # while the folder with the files still exists
+            write_chart(measured, chart)  # while the folder with the files still exists
 
 
 def _table(result: dict[str, Any]) -> Table:
@@ -82,7 +85,7 @@ def _table(result: dict[str, Any]) -> Table:
     table.add_column("model", overflow="fold")  # the only column that a narrow terminal may wrap
     for column in ("runtime", "layers", "size"):
         table.add_column(column, no_wrap=True)
-    for column in ("median ms", "p90 ms", "speed"):
+    for column in ("min ms", "median ms", "p90 ms", "CPU ms", "MB", "speed"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in result["rows"]:
         height, width = row["size"]
@@ -91,8 +94,11 @@ def _table(result: dict[str, Any]) -> Table:
             row["runtime"],
             row["precision"],
             f"{height}x{width}",
+            f"{row['min_ms']:.2f}",
             f"{row['median_ms']:.2f}",
             f"{row['p90_ms']:.2f}",
+            f"{row['cpu_ms']:.2f}",
+            "" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}",
             f"{1 / row['ratio_to_first']:.2f}x",
         )
     return table
