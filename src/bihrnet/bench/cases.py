@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bihrnet.bench.networks import BuildPlan, Network, find_network
+from bihrnet.bench.onnx_file import OnnxFile
 from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ class Case:
         precision: of the real-valued layers.
         size: (height, width) of the image.
         path: what the runtime opens; torch builds `plan` instead.
-        plan: to build the network from.
-        ops: binary MACs / 64 + real MACs.
+        plan: to build the network from; None for an ONNX file of others.
+        ops: binary MACs / 64 + real MACs; None for an ONNX file of others.
+        shape: of the input of an ONNX file of others; None for networks of bihrnet.
     """
 
     model: str
@@ -38,8 +40,9 @@ class Case:
     precision: str
     size: tuple[int, int]
     path: Path
-    plan: BuildPlan
-    ops: float
+    plan: BuildPlan | None
+    ops: float | None
+    shape: tuple[int, ...] | None = None
 
 
 #: Writes a network into a folder for one runtime and yields the cases that can be run.
@@ -53,11 +56,11 @@ def prepare(
     folder: Path,
     warn: Callable[[str], None],
 ) -> list[Case]:
-    """Make the cases: every model in the engine, then in each peer.
+    """Make the cases: every model in the engine, then in each peer; ONNX files in ONNX Runtime.
 
     Args:
-        models: bundled names, `.bhr` files, checkpoints or architectures (with random weights,
-            which take the same time).
+        models: bundled names, `.bhr` files, checkpoints, ONNX files or architectures (with random
+            weights, which take the same time).
         peers: some of `PEERS`.
         size: (height, width) of the image; None for the model's own, 256x192 for an architecture.
         folder: where converted networks are written.
@@ -71,6 +74,9 @@ def prepare(
             raise BihrnetError(f"unknown runtime {peer!r}; known: {', '.join(PEERS)}")
     cases: list[Case] = []
     for number, network in enumerate([find_network(model, size) for model in models]):
+        if isinstance(network, OnnxFile):
+            cases.append(_onnx_case(network))
+            continue
         subfolder = folder / str(number)
         subfolder.mkdir()
         for runtime in ("engine", *peers):
@@ -92,6 +98,11 @@ def _make(
 
 def _case(network: Network, runtime: str, precision: str, path: Path, ops: float) -> Case:
     return Case(network.name, runtime, precision, network.size, path, network.plan, ops)
+
+
+def _onnx_case(file: OnnxFile) -> Case:
+    path, shape = file.path, file.shape
+    return Case(file.name, "onnxruntime", file.precision, file.size, path, None, None, shape)
 
 
 def _ops(model: TorchModel) -> float:

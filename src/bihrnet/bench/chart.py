@@ -48,7 +48,7 @@ def write_chart(measured: Mapping[Case, Measurement], path: Path) -> None:
     for case, measurement in measured.items():
         latency = 1e3 * float(np.median(measurement.seconds))
         color = f"C{models.index(case.model)}"
-        for axes, value in zip(panels, (case.ops / 1e9, _megabytes(case.path)), strict=True):
+        for axes, value in zip(panels, (_billions(case.ops), _megabytes(case.path)), strict=True):
             axes.scatter(
                 value if value else np.nan,
                 latency,
@@ -62,11 +62,17 @@ def write_chart(measured: Mapping[Case, Measurement], path: Path) -> None:
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", fontsize=8)
     for axes, label in zip(panels, ("operations / 10⁹", "file / MB"), strict=True):
-        axes.set(xscale="log", yscale="log", xlabel=label, ylabel="median time of an image / ms")
+        axes.set(yscale="log", xlabel=label, ylabel="median time of an image / ms")
+        if np.isfinite(axes.dataLim.intervalx).all():  # not where no row has this figure
+            axes.set_xscale("log")
         axes.grid(which="both", alpha=0.3)
         axes.margins(0.15)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def _billions(ops: float | None) -> float | None:
+    return None if ops is None else ops / 1e9
 
 
 def _megabytes(path: Path) -> float | None:

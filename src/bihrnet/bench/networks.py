@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bihrnet.bench.onnx_file import OnnxFile, read_onnx_file
 from bihrnet.errors import BihrnetError
 from bihrnet.model import ModelSpec
 from bihrnet.skeleton import COCO
@@ -45,8 +46,8 @@ class Network:
     torch: Callable[[], TorchModel]
 
 
-def find_network(model: str, size: tuple[int, int] | None) -> Network:
-    """Look up a bundled name, a `.bhr` file, a checkpoint or an architecture.
+def find_network(model: str, size: tuple[int, int] | None) -> Network | OnnxFile:
+    """Look up a bundled name, a `.bhr` file, a checkpoint, an ONNX file or an architecture.
 
     Args:
         model: its name or path.
@@ -61,6 +62,8 @@ def find_network(model: str, size: tuple[int, int] | None) -> Network:
         return _from_bhr(model, path, size)
     if path.suffix.lower() in CHECKPOINT_SUFFIXES:
         return _from_checkpoint(model, path, size)
+    if path.suffix.lower() == ".onnx":
+        return read_onnx_file(model, size)
     from bihrnet.nn.registry import find
 
     spec = ModelSpec(model, COCO, size or (256, 192))

@@ -60,8 +60,25 @@ def _onnxruntime(case: Case, threads: int) -> Run:
     session = onnxruntime.InferenceSession(
         str(case.path), options, providers=["CPUExecutionProvider"]
     )
-    feed = {session.get_inputs()[0].name: _normalized(case)}
+    image = session.get_inputs()[0]
+    feed = {image.name: _onnx_image(case, image.type)}
     return lambda: session.run(None, feed)
+
+
+def _onnx_image(case: Case, kind: str) -> np.ndarray[Any, Any]:
+    """Random values of an ONNX type: pixels for integers, normalized for floats."""
+    types: dict[str, Any] = {
+        "tensor(float)": np.float32,
+        "tensor(float16)": np.float16,
+        "tensor(uint8)": np.uint8,
+        "tensor(int32)": np.int32,
+    }
+    if kind not in types:
+        raise BihrnetError(f"images of type {kind} are not supported")
+    shape, random = case.shape or (1, 3, *case.size), np.random.default_rng(0)
+    if np.issubdtype(types[kind], np.integer):
+        return random.integers(0, 256, shape).astype(types[kind])
+    return random.standard_normal(shape, np.float32).astype(types[kind])
 
 
 def _openvino(case: Case, threads: int) -> Run:
@@ -95,6 +112,7 @@ def _torch(case: Case, threads: int) -> Run:
 
     torch.set_num_threads(threads)
     plan = case.plan
+    assert plan is not None
     module = build(plan.architecture, plan.joints, **dict(plan.options)).eval()
     module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     image = torch.from_numpy(_normalized(case)).to(memory_format=torch.channels_last)

@@ -20,8 +20,8 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="MODEL",
-            help="Bundled names, .bhr files, checkpoints or architectures. Default: the bundled "
-            "default model.",
+            help="Bundled names, .bhr files, checkpoints, architectures, or ONNX files of others, "
+            "which ONNX Runtime runs. Default: the bundled default model.",
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of each runtime.")] = 1,
