@@ -1,11 +1,11 @@
-"""Time of each group of BiHRNet's layers in the engine, beside the floor of its arithmetic.
+"""Time of each group of BiHRNet's layers in the engine, and the lower bound of its arithmetic.
 
     python benchmarks/layer_groups.py --limits BINARY FP32 INT8 [--model NAME] [--size HxW]
 
-The limits are what one core can do at most, in 10^9 multiply-accumulates a second: the first lines
-of `kernel_benchmark` (docs/benchmarks.md), run right before. The table goes to standard output, in
-microseconds; every op counts with its shortest time over some runs, on one thread. Weights are
-random: they do not change the time.
+The limits are the peak rates of one core in 10^9 multiply-accumulates per second: the first lines
+of `kernel_benchmark` (docs/benchmarks.md), run right before. The table on standard output is in
+microseconds; the time of an op is the shortest of many runs, on one thread. Weights are random,
+which does not change the time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bihrnet.skeleton import COCO
 
 RUNS = 200
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
-#: By the beginning of an op's name; sums belong to the fusion of resolutions.
+#: By the beginning of an op's name; sums at full size belong to the fuse layers.
 GROUPS = {
     "conv": "stem",
     "layer1": "layer1",
@@ -37,7 +37,7 @@ GROUPS = {
 
 
 def group(op: str) -> str:
-    """Name of the group of an op of HRNet's kin."""
+    """The group of an op of an HRNet."""
     if ".branches." in op:
         return "branches"
     return next(name for start, name in GROUPS.items() if op.startswith(start))
@@ -53,8 +53,8 @@ def times(model: ModelFile) -> dict[str, list[float]]:
     return groups
 
 
-def floors(model: ModelFile, limits: dict[str, float]) -> dict[str, float]:
-    """Microseconds that the arithmetic of each group takes at the limits, in 10^9 MAC/s."""
+def lower_bounds(model: ModelFile, limits: dict[str, float]) -> dict[str, float]:
+    """Microseconds of the arithmetic of each group at the limits (10^9 MAC/s)."""
     groups: dict[str, float] = defaultdict(float)
     for count in count_convolutions(model.graph, model.constants, model.spec.input_size):
         groups[group(count.name)] += count.macs / (1e3 * limits[count.arithmetic])
@@ -62,7 +62,7 @@ def floors(model: ModelFile, limits: dict[str, float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Command line."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limits", nargs=3, type=float, required=True, metavar="GMACS")
     parser.add_argument("--model", default="bihrnet-w32")
@@ -71,18 +71,18 @@ def main() -> None:
     limits = dict(zip(("binary", "fp32", "int8"), arguments.limits, strict=True))
     height, width = map(int, arguments.size.split("x"))
     spec = ModelSpec(arguments.model, COCO, (height, width))
-    session = TorchModel(build(arguments.model, len(COCO)), spec)
+    network = TorchModel(build(arguments.model, len(COCO)), spec)
     noise = np.random.default_rng(0).integers(0, 256, (2, height, width, 3), np.uint8)
-    models = {precision: to_bhr(session, precision, noise) for precision in PRECISIONS}
+    models = {precision: to_bhr(network, precision, noise) for precision in PRECISIONS}
     measured = {precision: times(model) for precision, model in models.items()}
-    least = {precision: floors(model, limits) for precision, model in models.items()}
-    print("| layers | ops | int8 | floor | fp32 | floor |")
+    bounds = {precision: lower_bounds(model, limits) for precision, model in models.items()}
+    print("| layers | ops | int8 | bound | fp32 | bound |")
     print("|---|---|---|---|---|---|")
     for name, ops in measured["int8"].items():
-        cells = [f"{sum(measured[one][name]):.0f} | {least[one][name]:.0f}" for one in PRECISIONS]
+        cells = [f"{sum(measured[one][name]):.0f} | {bounds[one][name]:.0f}" for one in PRECISIONS]
         print(f"| {name} | {len(ops)} | " + " | ".join(cells) + " |")
     sums = [
-        f"{sum(map(sum, measured[one].values())):.0f} | {sum(least[one].values()):.0f}"
+        f"{sum(map(sum, measured[one].values())):.0f} | {sum(bounds[one].values()):.0f}"
         for one in PRECISIONS
     ]
     print(f"| sum | {sum(map(len, measured['int8'].values()))} | " + " | ".join(sums) + " |")

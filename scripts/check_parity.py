@@ -1,9 +1,9 @@
-"""Engine beside PyTorch, weights trained: ``python scripts/check_parity.py --data DIR MODEL ...``.
+"""Compare the engine with PyTorch on trained weights: ``check_parity.py --data DIR MODEL ...``.
 
 MODEL is a checkpoint, or ARCHITECTURE=FILE for a file of HRNet's official format. Each is exported
 in fp32 for every input size and run on people of LSPET's val split, without flip test. Binary
-networks amplify rounding: a pre-activation that lies within rounding of a threshold turns a sign.
-PyTorch in float64 beside PyTorch in float32 shows how much of a difference is the network's own.
+networks amplify rounding errors: a pre-activation close to a threshold can flip a sign. The
+difference between PyTorch in float64 and in float32 shows how much is due to the network itself.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def open_model(text: str, channels: ChannelOrder) -> tuple[torch.nn.Module, Mode
     return network, ModelSpec(architecture, LSP, (128, 128))
 
 
-class DoubleSession:
+class DoubleModel:
     """Like `TorchModel`, in float64."""
 
     def __init__(self, network: torch.nn.Module) -> None:
@@ -64,7 +64,7 @@ class DoubleSession:
 def batches(
     dataset: PeopleDataset, size: tuple[int, int]
 ) -> Iterator[tuple[list[Crop], NDArray[np.uint8]]]:
-    """Crops and their pixels."""
+    """Crops and their pixels (N, h, w, 3) of the people, batch by batch."""
     for start in range(0, len(dataset.people), BATCH):
         people = dataset.people[start : start + BATCH]
         crops = [person.crop(size) for person in people]
@@ -72,28 +72,30 @@ def batches(
         yield crops, np.stack(pixels)
 
 
-def agreement(maps: Heatmaps, others: Heatmaps, places: Heatmaps, other: Heatmaps) -> str:
-    """Two cells: heatmaps within 1e-3 of their peak, keypoints within half a pixel."""
+def agreement(
+    maps: Heatmaps, other_maps: Heatmaps, keypoints: Heatmaps, other_keypoints: Heatmaps
+) -> str:
+    """Two cells: share of heatmaps within 1e-3 of their peak, of keypoints within half a pixel."""
     peaks = np.abs(maps).max(axis=(2, 3), keepdims=True)
-    close = (np.abs(maps - others) <= 1e-3 * peaks).all(axis=(2, 3))
-    distances = np.linalg.norm(places[..., :2] - other[..., :2], axis=2)
+    close = (np.abs(maps - other_maps) <= 1e-3 * peaks).all(axis=(2, 3))
+    distances = np.linalg.norm(keypoints[..., :2] - other_keypoints[..., :2], axis=2)
     return f"{100 * close.mean():.1f} | {100 * (distances <= 0.5).mean():.1f}"
 
 
 def row(network: torch.nn.Module, spec: ModelSpec, dataset: PeopleDataset) -> str:
-    """One line of the table: a network at one input size."""
+    """One row of the table: a network at one input size."""
     single = TorchModel(network, spec)
-    double = DoubleSession(network)
+    double = DoubleModel(network)
     engine = EngineModel(to_bhr(single), threads=1)
     crops: list[Crop] = []
     parts: list[tuple[Heatmaps, ...]] = []
-    for cut, pixels in batches(dataset, spec.input_size):
-        crops += cut
+    for batch, pixels in batches(dataset, spec.input_size):
+        crops += batch
         parts.append((single(pixels), double(pixels), engine(pixels)))
     maps = [np.concatenate(one) for one in zip(*parts, strict=True)]
-    places = [decode_crops(spec, crops, one) for one in maps]
-    cells = [agreement(maps[0], maps[i], places[0], places[i]) for i in (1, 2)]
-    scores = [score_predictions(dataset, places[i]).metrics for i in (0, 2)]
+    keypoints = [decode_crops(spec, crops, one) for one in maps]
+    cells = [agreement(maps[0], maps[i], keypoints[0], keypoints[i]) for i in (1, 2)]
+    scores = [score_predictions(dataset, keypoints[i]).metrics for i in (0, 2)]
     cells += [f"{score[metric]:.2f}" for metric in ("PCKh@0.5", "PCK@0.2") for score in scores]
     height, width = spec.input_size
     return f"| {spec.name} | {height}x{width} | " + " | ".join(cells) + " |"
@@ -104,10 +106,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("models", nargs="+", metavar="MODEL")
     parser.add_argument("--data", type=Path, required=True, help="folder of LSPET")
-    parser.add_argument("--people", type=int, default=200, help="of the val split")
+    parser.add_argument("--people", type=int, default=200, help="number of people of the val split")
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="HxW")
     parser.add_argument(
-        "--channels", choices=("rgb", "bgr"), default="rgb", help="of official files"
+        "--channels", choices=("rgb", "bgr"), default="rgb", help="channel order of official files"
     )
     arguments = parser.parse_args()
     dataset = load_dataset("lspet", arguments.data, "val")

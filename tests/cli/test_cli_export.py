@@ -99,15 +99,15 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(folder, monkeypa
     [
         (["small.ckpt", "x.tflite"], r"x\.tflite: the file to write must end in \.bhr or \.onnx"),
         (["small.ckpt", "x.bhr", "--precision", "int8"], "int8 needs real crops"),
-        (["small.ckpt", "x.bhr", "--calibrate", "images"], "--calibrate belongs to"),
-        (["small.ckpt", "x.onnx", "--precision", "int8"], "belong to .bhr files"),
-        (["small.ckpt", "x.onnx", "--licence", "MIT"], "and --licence belong to .bhr files"),
+        (["small.ckpt", "x.bhr", "--calibrate", "images"], "--calibrate applies to"),
+        (["small.ckpt", "x.onnx", "--precision", "int8"], "apply to .bhr files"),
+        (["small.ckpt", "x.onnx", "--licence", "MIT"], "and --licence apply to .bhr files"),
         (
             ["small.ckpt", "x.bhr", "--precision", "int8", "--calibrate", "nowhere"],
             "nowhere: there is no such folder",
         ),
         (["none.ckpt", "x.bhr"], "none.ckpt"),
-        (["small.bhr", "x.onnx"], r"small\.bhr: is exported already"),
+        (["small.bhr", "x.onnx"], r"small\.bhr: is already exported"),
     ],
 )
 def test_mistakes_are_told(folder, monkeypatch, arguments, sentence):

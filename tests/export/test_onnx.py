@@ -3,33 +3,33 @@ from __future__ import annotations
 import json
 import sys
 
-import numpy as np
 import onnxruntime
 import pytest
 import torch
-from small_networks import NETWORKS, assert_agreement, images, randomize, session
+from small_networks import (
+    NETWORKS,
+    assert_agreement,
+    images,
+    normalized,
+    onnx_session,
+    randomize,
+    session,
+)
 from torch import nn
 
 from bihrnet.errors import BihrnetError
 from bihrnet.export.onnx import write_onnx
-from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
+from bihrnet.model import IMAGENET_MEAN
 from bihrnet.nn import architectures, build
 from bihrnet.skeleton import LSP, Skeleton
 
 
-def normalized(crops: np.ndarray) -> np.ndarray:
-    values = (crops / 255 - IMAGENET_MEAN) / IMAGENET_STD
-    return values.transpose(0, 3, 1, 2).astype(np.float32)
-
-
-def check(module: nn.Module, path, size=(64, 64)) -> onnxruntime.InferenceSession:
+def check(module: nn.Module, path, size=(64, 64), *, optimize=True) -> onnxruntime.InferenceSession:
     """ONNX Runtime and torch agree on the same crops, in a batch and one by one."""
     network = session(randomize(module, seed=1), size)
     write_onnx(network, path)
     crops = images(4, size)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    runtime = onnxruntime.InferenceSession(path, options)
+    runtime = onnx_session(path, optimize=optimize)
     (heatmaps,) = runtime.run(["heatmaps"], {"image": normalized(crops)})
     assert_agreement(heatmaps, network(crops))
     (first,) = runtime.run(["heatmaps"], {"image": normalized(crops[:1])})
@@ -48,11 +48,7 @@ def test_onnx_runtime_computes_what_torch_does(name, tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in architectures() if "w16" in name])
 def test_networks_of_the_zoo(name, tmp_path):
-    check(build(name, len(LSP)), tmp_path / "model.onnx")
-
-
-def test_pooling_slices_and_bilinear_upsampling(tmp_path):
-    check(build("lite-hrnet-18", len(LSP)), tmp_path / "model.onnx", (64, 96))
+    check(build(name, len(LSP)), tmp_path / "model.onnx", optimize=False)
 
 
 def test_a_file_serves_other_sizes(tmp_path):
@@ -65,11 +61,11 @@ def test_a_file_serves_other_sizes(tmp_path):
 
 def test_an_unknown_layer_is_named(tmp_path):
     network = session(nn.Sequential(nn.Conv2d(3, 14, 1), nn.Tanh()))
-    with pytest.raises(BihrnetError, match=r"layer 1 \(Tanh\) is not known to the exporters"):
+    with pytest.raises(BihrnetError, match=r"layer 1 \(Tanh\) is not supported by"):
         write_onnx(network, tmp_path / "model.onnx")
 
 
-def test_a_missing_package_is_told(tmp_path, monkeypatch):
+def test_a_missing_package_is_reported(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(BihrnetError, match="ONNX export needs the package onnx"):
         write_onnx(session(nn.Conv2d(3, 14, 1)), tmp_path / "model.onnx")
@@ -83,6 +79,6 @@ def test_zero_is_positive(tmp_path):
     nn.init.zeros_(module[0].weight)
     nn.init.zeros_(module[0].bias)
     write_onnx(session(module), tmp_path / "model.onnx")
-    runtime = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    runtime = onnx_session(tmp_path / "model.onnx")
     (heatmaps,) = runtime.run(["heatmaps"], {"image": torch.zeros(1, 3, 32, 32).numpy()})
     assert (heatmaps == 1).all()

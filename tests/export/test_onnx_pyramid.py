@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
-from small_networks import images, randomize, session
+from small_networks import images, normalized, onnx_session, randomize, session
 from torch import nn
 
 from bihrnet.errors import BihrnetError
 from bihrnet.export.bhr.export import to_bhr
 from bihrnet.export.onnx import write_onnx
-from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn.layers.ternary import Filters
 from bihrnet.nn.models.hourglass import StackedHourglass
 from bihrnet.nn.models.lbrn import PyramidLayers
@@ -30,13 +28,10 @@ def network() -> nn.Module:
 def test_one_file_agrees_with_torch_at_any_size(tmp_path: Path) -> None:
     module = network()
     write_onnx(session(module, (64, 64)), tmp_path / "model.onnx")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    runtime = onnxruntime.InferenceSession(tmp_path / "model.onnx", options)
+    runtime = onnx_session(tmp_path / "model.onnx")
     for size in ((64, 64), (96, 160), (256, 192)):
         crops = images(2, size)
-        pixels = ((crops / 255 - IMAGENET_MEAN) / IMAGENET_STD).transpose(0, 3, 1, 2)
-        (heatmaps,) = runtime.run(["heatmaps"], {"image": pixels.astype(np.float32)})
+        (heatmaps,) = runtime.run(["heatmaps"], {"image": normalized(crops)})
         expected = session(module, size)(crops)
         assert heatmaps.shape == expected.shape
         assert np.abs(heatmaps - expected).max() <= 1e-4 * np.abs(expected).max()

@@ -1,12 +1,15 @@
-"""Networks with every layer of the zoo, narrow and with few modules, so that tests stay fast."""
+"""Networks with every kind of layer of the zoo, narrow and shallow, so that tests stay fast."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
-from bihrnet.model import ModelSpec
+from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD, ModelSpec
 from bihrnet.nn.layers.binary_conv import BinaryConv2d
 from bihrnet.nn.layers.binary_unit import Shift, UnitStyle
 from bihrnet.nn.layers.ternary import Filters
@@ -18,6 +21,9 @@ from bihrnet.nn.models.hrnet import HRNet, Layers, Layout
 from bihrnet.nn.models.lbrn import BlockStyle, BottleneckLayers
 from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import LSP
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 SIZE = (64, 96)
 
@@ -76,7 +82,7 @@ NETWORKS = {
 
 
 def randomize(module: nn.Module, seed: int = 0) -> nn.Module:
-    """Random statistics and parameters as no training leaves them: negative scales, zeros."""
+    """Random statistics and parameters, with rare extremes: negative and zero scales."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(like: torch.Tensor, scale: float = 1.0, mean: float = 0.0) -> torch.Tensor:
@@ -112,7 +118,7 @@ def session(module: nn.Module, size: tuple[int, int] = SIZE) -> TorchModel:
 
 
 def images(count: int, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
-    """Smooth random pictures: noise in 8 x 8 squares and a little between pixels."""
+    """Smooth random images: noise in squares of 8 x 8 pixels and a little noise per pixel."""
     random = np.random.default_rng(seed)
     height, width = size
     squares = random.integers(0, 200, (count, height // 8, width // 8, 3))
@@ -120,11 +126,33 @@ def images(count: int, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarra
     return (squares.repeat(8, 1).repeat(8, 2) + fine).astype(np.uint8)
 
 
+def normalized(crops: np.ndarray) -> np.ndarray:
+    """(N, h, w, 3) uint8 -> (N, 3, h, w) float32, as networks expect it."""
+    values = (crops / 255 - IMAGENET_MEAN) / IMAGENET_STD
+    return values.transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def onnx_session(path: str | Path, *, optimize: bool = True) -> onnxruntime.InferenceSession:
+    """Open a file in ONNX Runtime.
+
+    Planning the reuse of memory, and optimization, take many seconds for a thousand nodes. The
+    former is off; switch the latter off for whole networks whose layers are tested with it.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.enable_mem_reuse = False
+    if not optimize:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(path, options)
+
+
 def assert_agreement(heatmaps: np.ndarray, expected: np.ndarray) -> None:
     """Within 1e-3 of the peak in three of four images.
 
-    In the others a sign may have turned whose value lies within rounding of its threshold; torch
-    differs from itself so between float32 and float64.
+    In the others a sign may have flipped whose input lies within rounding of its threshold, as it
+    happens in torch itself between float32 and float64.
     """
     assert heatmaps.shape == expected.shape
     error = np.abs(heatmaps - expected).reshape(len(expected), -1).max(axis=1)

@@ -1,20 +1,25 @@
-"""`bihrnet export`: a checkpoint as a file that runs without torch."""
+"""`bihrnet export`: writes a checkpoint as a file that runs without torch."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bihrnet.cli.output import check_writable, console, parse_decoding
 from bihrnet.errors import BihrnetError
 
+if TYPE_CHECKING:
+    from bihrnet.engine.model_file import ModelFile
+    from bihrnet.nn.checkpoint import Checkpoint
+    from bihrnet.nn.torch_model import TorchModel
+
 
 class Precision(str, Enum):
-    """Of the real-valued layers."""
+    """Arithmetic of the real-valued layers."""
 
     fp32 = "fp32"
     int8 = "int8"
@@ -28,11 +33,13 @@ def export(
     ] = Precision.fp32,
     calibrate: Annotated[
         Path | None,
-        typer.Option(help="Folder of a data set, or of images that show one person each."),
+        typer.Option(help="Folder of a data set, or of images of one person each."),
     ] = None,
     decoding: Annotated[
         str | None,
-        typer.Option(help="Of a .bhr: quarter | dark. Default: as evaluated while it trained."),
+        typer.Option(
+            help="Default decoding of a .bhr: quarter | dark. Without it, that of the training."
+        ),
     ] = None,
     licence: Annotated[
         str, typer.Option(help="SPDX identifier of the weights' licence, kept in a .bhr.")
@@ -43,17 +50,19 @@ def export(
 
     suffix, refinement = out.suffix.lower(), parse_decoding(decoding)
     if checkpoint.suffix.lower() == ENGINE_SUFFIX:
-        raise BihrnetError(f"{checkpoint}: is exported already; give the checkpoint it came from")
+        raise BihrnetError(
+            f"{checkpoint}: is already exported; give the checkpoint that it was made from"
+        )
     if suffix not in (ENGINE_SUFFIX, ".onnx"):
         raise BihrnetError(f"{out}: the file to write must end in .bhr or .onnx")
     int8 = precision is Precision.int8
     if suffix == ".onnx" and (int8 or calibrate is not None or refinement is not None or licence):
         raise BihrnetError(
-            "--precision, --calibrate, --decoding and --licence belong to .bhr files; ONNX is fp32 "
-            "heatmaps"
+            "--precision, --calibrate, --decoding and --licence apply to .bhr files only; an ONNX "
+            "file is fp32 and outputs heatmaps"
         )
     if calibrate is not None and not int8:
-        raise BihrnetError("--calibrate belongs to --precision int8")
+        raise BihrnetError("--calibrate applies to --precision int8 only")
     check_writable(out, [checkpoint])
     from bihrnet.nn.checkpoint import read_checkpoint
     from bihrnet.nn.torch_model import TorchModel
@@ -62,38 +71,46 @@ def export(
     spec = content.spec
     if refinement is not None:
         spec = replace(spec, decoding=refinement)
-    session = TorchModel(content.build(), spec)
+    model = TorchModel(content.build(), spec)
     if suffix == ".onnx":
         from bihrnet.export.onnx import write_onnx
 
-        write_onnx(session, out)
+        write_onnx(model, out)
     else:
         from bihrnet.engine.model_file import write_model
-        from bihrnet.export.bhr.crops import calibration_crops
-        from bihrnet.export.bhr.export import to_bhr
 
-        crops = (
-            calibration_crops(
-                calibrate,
-                content.input_size,
-                content.skeleton,
-                tell=lambda what: _say(f"calibrated on {what}"),
-            )
-            if calibrate
-            else None
+        write_model(_to_bhr(model, content, precision, calibrate, licence), out)
+    _log(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+
+
+def _to_bhr(
+    model: TorchModel,
+    content: Checkpoint,
+    precision: Precision,
+    calibrate: Path | None,
+    licence: str,
+) -> ModelFile:
+    from bihrnet.export.bhr.crops import calibration_crops
+    from bihrnet.export.bhr.export import to_bhr
+
+    crops = None
+    if calibrate is not None:
+        crops = calibration_crops(
+            calibrate,
+            content.input_size,
+            content.skeleton,
+            log=lambda crops: _log(f"calibrated on {crops}"),
         )
-        model = to_bhr(
-            session,
-            precision.value,
-            crops,
-            recipe=content.recipe,
-            metrics=content.metrics,
-            licence=licence,
-        )
-        write_model(model, out)
-    _say(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
+    return to_bhr(
+        model,
+        precision.value,
+        crops,
+        recipe=content.recipe,
+        metrics=content.metrics,
+        licence=licence,
+    )
 
 
-def _say(sentence: str) -> None:
-    """Nothing in it is markup: it may hold a file's name."""
-    console.print(sentence, markup=False, emoji=False)
+def _log(message: str) -> None:
+    """Without markup, because the message may contain a file name."""
+    console.print(message, markup=False, emoji=False)

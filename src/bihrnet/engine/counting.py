@@ -57,7 +57,7 @@ def count_graph(graph: Graph, constants: Constants, size: tuple[int, int]) -> tu
 
     Counted as the graph runs: all but convolutions is free. That is what `bihrnet.nn.counting`
     finds, but for shortcuts without parameters that export could only write as 1x1 convolutions
-    (`bihrnet.export.bhr.channel_order`): they are free there and multiply here.
+    (`bihrnet.export.bhr.channel_shortcuts`): they are free there and multiply here.
     """
     counts = count_convolutions(graph, constants, size)
     binary = sum(count.macs for count in counts if count.arithmetic == "binary")

@@ -1,8 +1,10 @@
-"""What a network consists of for the exporters: a list of layers, without torch.
+"""The intermediate representation (IR) that all exporters share: a list of layers, without torch.
 
-Tracing yields this list; fusion turns it into an op graph, others into ONNX or OpenVINO. A layer's
-inputs are the numbers of earlier layers, and each layer has one output: a value of `channels`
-channels.
+`bihrnet.export.trace` makes this list from a torch module. `bihrnet.export.bhr` turns it into the
+engine's op graph, `bihrnet.export.onnx` into ONNX, `bihrnet.bench.openvino_graph` into OpenVINO IR.
+
+Layers are in execution order, the image first and the network's output last. The inputs of a layer
+are indices into the list; every layer has one output, a value of (N, channels, h, w).
 """
 
 from __future__ import annotations
@@ -20,12 +22,12 @@ ConvolutionKind = Literal["real", "binary", "ternary"]
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """Common to all layers.
+    """What all layers have in common.
 
     Attributes:
-        name: of the torch layer or node, for messages and profiles.
-        inputs: indices of the layers whose outputs come in.
-        channels: of the output.
+        name: path of the torch module, or name of the traced function, for messages and profiles.
+        inputs: indices of the layers whose outputs this layer reads.
+        channels: number of channels of the output.
     """
 
     name: str
@@ -35,16 +37,22 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Image(Layer):
-    """The network's input: RGB, normalized."""
+    """The network's input: RGB, normalized with ImageNet's mean and deviation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Convolution(Layer):
-    """Real-valued, binary or ternary convolution, zero padding.
+    """y = convolution(x, weight) * mul + add with zero padding; real-valued, binary or ternary.
 
-    `weight` is float32 (out, kernel height, kernel width, in / groups); binary: latent weights, of
-    which the sign counts; ternary: -1, 0 and +1. `mul` and `add`, float64 (out,), follow the sum: a
-    binary convolution's scaling factor, a bias.
+    Attributes:
+        weight: (out, kernel height, kernel width, in / groups) float32. Binary: latent weights, of
+            which only the sign is used. Ternary: -1, 0 and +1.
+        mul: (out,), the scaling factor of a binary convolution, otherwise 1.
+        add: (out,), the bias.
+        stride: of both axes.
+        padding: (rows, columns).
+        kind: arithmetic of the convolution.
+        groups: number of groups.
     """
 
     weight: NDArray[np.float32]
@@ -58,10 +66,15 @@ class Convolution(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class DynamicConvolution(Layer):
-    """Sum of real-valued convolutions of the first value, each times a number of the second.
+    """y = sum over k of attention[k] * convolution(x, weight[k]) with zero padding, without bias.
 
-    The second value has one pixel and a channel for each kernel; `weight` is float32 (kernels, out,
-    kernel height, kernel width, in / groups). Zero padding, no bias.
+    The inputs are x and the attention, (N, kernels, 1, 1).
+
+    Attributes:
+        weight: (kernels, out, kernel height, kernel width, in / groups) float32.
+        stride: of both axes.
+        padding: (rows, columns).
+        groups: number of groups.
     """
 
     weight: NDArray[np.float32]
@@ -72,7 +85,13 @@ class DynamicConvolution(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Deconvolution(Layer):
-    """Transposed convolution, `weight` float32 (in, out, kernel height, kernel width), no bias."""
+    """Transposed convolution without bias.
+
+    Attributes:
+        weight: (in, out, kernel height, kernel width) float32.
+        stride: of both axes.
+        padding: (rows, columns).
+    """
 
     weight: NDArray[np.float32]
     stride: int
@@ -81,7 +100,7 @@ class Deconvolution(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class MaxPool(Layer):
-    """Largest value of square windows; outside the input nothing counts."""
+    """Maximum over kernel x kernel windows; padding is ignored."""
 
     kernel: int
     stride: int
@@ -90,9 +109,9 @@ class MaxPool(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class FractionalMaxPool(Layer):
-    """Largest values of regular 2x2 squares, floor(ratio * side) of them along each side.
+    """Maximum over 2x2 windows, floor(ratio * side) of them along each axis.
 
-    Number i starts at pixel floor((i + 0.5) / ratio - 0.5).
+    Window i starts at pixel floor((i + 0.5) / ratio - 0.5).
     """
 
     ratio: float
@@ -100,18 +119,21 @@ class FractionalMaxPool(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class AveragePool(Layer):
-    """Mean of every square of `factor` x `factor` pixels.
+    """Mean over adjacent factor x factor windows.
 
-    `cut`: squares may reach over the last row and column; then they are cut.
+    Attributes:
+        factor: side and stride of the windows.
+        ceil_mode: whether windows may reach beyond the last row and column; the mean is then over
+            the pixels inside.
     """
 
     factor: int
-    cut: bool = False
+    ceil_mode: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Affine(Layer):
-    """y = x * mul + add per channel: BatchNorm, shifts, constant factors."""
+    """y = x * mul + add per channel: BatchNorm, learned shifts, constant factors and terms."""
 
     mul: Floats
     add: Floats
@@ -119,71 +141,71 @@ class Affine(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Relu(Layer):
-    """max(x, 0)."""
+    """y = max(x, 0)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Relu6(Layer):
-    """min(max(x, 0), 6)."""
+    """y = min(max(x, 0), 6)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prelu(Layer):
-    """x where x >= 0, else slope * x, per channel."""
+    """y = x if x >= 0 else slope * x, per channel."""
 
     slope: Floats
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sigmoid(Layer):
-    """1 / (1 + exp(-x))."""
+    """y = 1 / (1 + exp(-x))."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HardSigmoid(Layer):
-    """min(max(x + 3, 0), 6) / 6."""
+    """y = min(max(x + 3, 0), 6) / 6."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HardSwish(Layer):
-    """x * hard sigmoid of x."""
+    """y = x * hard_sigmoid(x)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpatialSoftmax(Layer):
-    """Softmax over the pixels of each channel, times their number: the mean is 1."""
+    """Softmax over the pixels of each channel times h * w, so that the mean is 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sign(Layer):
-    """-1 where x < 0, else +1."""
+    """y = -1 if x < 0 else +1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sum(Layer):
-    """Of two values of one size."""
+    """Elementwise sum of two values of the same shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Multiply(Layer):
-    """The first value times the second, which has the first's pixels and channels, or one."""
+    """Elementwise product; the second value may have one pixel or one channel (broadcast)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mean(Layer):
-    """Over all pixels."""
+    """Mean over all pixels, (N, channels, 1, 1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upsample(Layer):
-    """To the nearest."""
+    """Nearest-neighbor up-sampling by an integer factor."""
 
     factor: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Crop(Layer):
-    """The value without its last `rows` rows and `columns` columns."""
+    """Removes the last `rows` rows and `columns` columns."""
 
     rows: int
     columns: int
@@ -191,55 +213,58 @@ class Crop(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class BilinearUpsample(Layer):
-    """Bilinear; the centers of the corner pixels stay where they are."""
+    """Bilinear up-sampling by an integer factor, corners aligned."""
 
     factor: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class BilinearResize(Layer):
-    """The first value to the size of the second; corner pixels as in `BilinearUpsample`."""
+    """Bilinear up-sampling of the first value to the size of the second, corners aligned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slice(Layer):
-    """y[c] = x[start + c] of channels."""
+    """A range of channels: y[c] = x[start + c]."""
 
     start: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Concat(Layer):
-    """Of the inputs' channels."""
+    """Concatenation along the channels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Permute(Layer):
-    """y[c] = x[order[c]] of channels: a shuffle."""
+    """Reorders channels: y[c] = x[order[c]]."""
 
     order: tuple[int, ...]
 
     @property
-    def turns(self) -> int | None:
-        """How many equal ranges of channels give one channel in turn; None of other orders."""
+    def shuffle_groups(self) -> int | None:
+        """Number of groups g where this is the channel shuffle of ShuffleNet, otherwise None.
+
+        Such a shuffle views the channels as (g, n) and transposes them to (n, g).
+        """
         order = np.array(self.order)
-        stride = int(order[1]) if len(order) > 1 and order[1] else len(order)
-        if len(order) % stride:
+        width = int(order[1]) if len(order) > 1 and order[1] else len(order)
+        if len(order) % width:
             return None
-        in_turn = np.arange(len(order)).reshape(-1, stride).T.ravel()
-        return len(order) // stride if np.array_equal(order, in_turn) else None
+        shuffled = np.arange(len(order)).reshape(-1, width).T.ravel()
+        return len(order) // width if np.array_equal(order, shuffled) else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Repeat(Layer):
-    """y[c] = x[c // factor] of channels."""
+    """Repeats every channel: y[c] = x[c // factor]."""
 
     factor: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupMean(Layer):
-    """y[c] = mean of x[factor * c], ... x[factor * c + factor - 1] of channels."""
+    """Mean over groups of adjacent channels: y[c] = mean(x[factor * c : factor * (c + 1)])."""
 
     factor: int
 
@@ -276,10 +301,10 @@ AnyLayer: TypeAlias = (
 )
 
 
-def sign_used_as_number(layers: Sequence[AnyLayer]) -> Sign | None:
-    """A sign that something else than a binary convolution reads, or that is the output.
+def find_sign_used_as_number(layers: Sequence[AnyLayer]) -> Sign | None:
+    """The first sign that is the output or is read by anything but a binary convolution.
 
-    Where signs are bits, they have no value.
+    Backends that store signs as bits cannot run such a network.
     """
     signs = {index: layer for index, layer in enumerate(layers) if isinstance(layer, Sign)}
     for layer in layers:

@@ -48,12 +48,12 @@ def own_data(folder, keypoints=("left", "right"), images=("seven.png",)):
 
 
 @pytest.mark.parametrize("skeleton", [COCO, LSP])
-def test_it_is_told_what_the_crops_show(tmp_path, skeleton):
-    told = []
+def test_what_the_crops_show_is_logged(tmp_path, skeleton):
+    logged = []
     own_data(tmp_path, COCO.keypoints)
-    calibration_crops(tmp_path, (64, 32), skeleton, tell=told.append)
-    calibration_crops(tmp_path / "images", (64, 32), skeleton, tell=told.append)
-    assert told == ["2 people of coco train", "1 whole images"]
+    calibration_crops(tmp_path, (64, 32), skeleton, log=logged.append)
+    calibration_crops(tmp_path / "images", (64, 32), skeleton, log=logged.append)
+    assert logged == ["2 people of coco train", "1 whole images"]
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 import pytest
-from small_networks import NETWORKS, assert_agreement, images, randomize, session
+from small_networks import (
+    NETWORKS,
+    assert_agreement,
+    images,
+    normalized,
+    onnx_session,
+    randomize,
+    session,
+)
 
 from bihrnet.engine.reference import ReferenceModel
 from bihrnet.errors import BihrnetError
 from bihrnet.export.bhr.export import to_bhr
 from bihrnet.export.onnx import write_onnx
-from bihrnet.model import IMAGENET_MEAN, IMAGENET_STD
 from bihrnet.nn.layers.binary_conv import use_real_weights
 from bihrnet.nn.logits import PRIOR, SigmoidHeatmaps
 
@@ -47,7 +53,5 @@ def test_real_weights_under_binary_activations_export_to_onnx_only(tmp_path):
     path = tmp_path / "stage.onnx"
     write_onnx(model, path)
     crops = images(4)
-    pixels = (crops / 255 - IMAGENET_MEAN) / IMAGENET_STD
-    runtime = onnxruntime.InferenceSession(path)
-    inputs = {runtime.get_inputs()[0].name: pixels.transpose(0, 3, 1, 2).astype(np.float32)}
-    assert_agreement(runtime.run(None, inputs)[0], model(crops))
+    (heatmaps,) = onnx_session(path).run(["heatmaps"], {"image": normalized(crops)})
+    assert_agreement(heatmaps, model(crops))

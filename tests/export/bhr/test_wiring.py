@@ -153,11 +153,14 @@ def test_other_ways_to_write_the_same(middle, channels):
     [
         (lambda x, p: x + p, r"layer middle\.p \(a parameter or buffer"),
         (lambda x, p: torch.cat([x, p.expand(x.shape)], 1), r"layer middle\.p \(a parameter"),
-        (lambda x, _: x.mean(dim=1, keepdim=True), r"layer middle\.mean \(a mean over 1 in place"),
-        (lambda x, _: x.mean() * x, r"layer middle\.mean \(a mean over None in place"),
-        (lambda x, _: x * x.mean((2, 3), True, dtype=torch.float32), "with other arguments than"),
-        (lambda x, _: torch.cat(tensors=[x, x]), r"layer middle\.cat \(a concatenation of dim"),
-        (lambda x, _: torch.nn.functional.relu(x), r"layer middle\.relu \(relu\) is not known"),
+        (
+            lambda x, _: x.mean(dim=1, keepdim=True),
+            r"layer middle\.mean \(a mean over dimensions 1 instead",
+        ),
+        (lambda x, _: x.mean() * x, r"layer middle\.mean \(a mean over dimensions None instead"),
+        (lambda x, _: x * x.mean((2, 3), True, dtype=torch.float32), "with arguments other than"),
+        (lambda x, _: torch.cat(tensors=[x, x]), r"layer middle\.cat \(a concatenation along dim"),
+        (lambda x, _: torch.nn.functional.relu(x), r"layer middle\.relu \(relu\) is not supported"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_its_name(call, what):

@@ -1,8 +1,12 @@
-"""Ranges of activations for 8-bit convolutions, measured on real crops."""
+"""8-bit ranges of activations, measured on real crops.
+
+Input: a traced network, its layers and crops. Output: a `Quantization` for every value that a
+convolution of an int8 model reads as 8 bits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
 from bihrnet.errors import BihrnetError
+from bihrnet.export.bhr.folding import Quantization
 from bihrnet.export.ir import AnyLayer, Convolution, Image, Mean
 from bihrnet.model import ModelSpec
 from bihrnet.nn.torch_model import TorchModel
@@ -21,65 +26,87 @@ BATCH = 8
 
 def calibrate(
     traced: fx.GraphModule,
-    values: dict[fx.Node, int],
+    indices: Mapping[fx.Node, int],
     layers: Sequence[AnyLayer],
     spec: ModelSpec,
     crops: NDArray[np.uint8],
-) -> dict[int, tuple[float, int]]:
-    """Quantization of the input of every real-valued or ternary convolution over an image.
+) -> dict[int, Quantization]:
+    """Quantization of the inputs of real-valued and ternary convolutions.
+
+    Inputs of one pixel (squeeze and excitation) stay in floats, and the image is 8 bits already.
 
     Args:
         traced: the network.
-        values: the layer of each of its nodes.
+        indices: for each of its nodes, the index of the layer.
         layers: its layers.
-        spec: what it expects.
+        spec: what the network expects.
         crops: (N, h, w, 3) uint8 RGB.
 
     Returns:
-        By layer index, the steps per unit (a float32 number) and the step of zero.
+        By index of the layer whose output is quantized.
+
+    Raises:
+        BihrnetError: a layer gives values that are not finite.
     """
-    observer = _Observer(traced, values, _quantized_inputs(layers))
-    session = TorchModel(observer, spec)
+    samples: dict[int, list[NDArray[np.float32]]] = {
+        index: [] for index in sorted(_quantized_values(layers))
+    }
+    random = np.random.default_rng(0)
+
+    def observe(node: fx.Node, output: Tensor) -> None:
+        index = indices.get(node)
+        if index in samples:
+            flat = output.flatten().numpy()
+            chosen = random.choice(flat, min(SAMPLES, flat.size), replace=False)
+            samples[index].append(np.append(chosen, [flat.min(), flat.max()]))
+
+    model = TorchModel(_Observed(traced, observe), spec)
     for start in range(0, len(crops), BATCH):
-        session(crops[start : start + BATCH])
+        model(crops[start : start + BATCH])
     return {
-        index: quantization_range(np.concatenate(samples), layers[index].name)
-        for index, samples in observer.samples.items()
+        index: quantization_range(np.concatenate(parts), layers[index].name)
+        for index, parts in samples.items()
     }
 
 
-def quantization_range(samples: NDArray[np.float32], name: str) -> tuple[float, int]:
-    """Steps per unit and zero point with the least mean squared error on the samples.
+def quantization_range(samples: NDArray[np.float32], name: str) -> Quantization:
+    """The quantization with the least mean squared error on samples of a value.
 
-    The range may cut off its ends, each by itself: rare large values cost less than coarse steps
-    for all others. It always holds zero exactly, as padding demands.
+    Both ends of the range may be clipped, independently: rare large values cost less than coarse
+    steps for all others. Zero is always represented exactly, as zero padding demands.
+
+    Args:
+        samples: values, of any shape.
+        name: of the layer, for the message.
+
+    Raises:
+        BihrnetError: a sample is not finite.
     """
     if not np.isfinite(samples).all():
         raise BihrnetError(f"layer {name} gives values that are not finite on the calibration data")
     low, high = min(float(samples.min()), 0.0), max(float(samples.max()), 0.0)
     if low == high:
-        return 1.0, 0
+        return Quantization(1.0, 0)
     shares = np.geomspace(0.1, 1, 40)
-    high = min(high * shares, key=lambda end: _squared_error(samples, *_rounded(low, end)))
-    low = min(low * shares, key=lambda end: _squared_error(samples, *_rounded(end, high)))
-    return _rounded(low, high)
+    high = min(high * shares, key=lambda end: _squared_error(samples, _of_range(low, end)))
+    low = min(low * shares, key=lambda end: _squared_error(samples, _of_range(end, high)))
+    return _of_range(low, high)
 
 
-def _rounded(low: float, high: float) -> tuple[float, int]:
+def _of_range(low: float, high: float) -> Quantization:
     inverse_scale = float(np.float32(255 / (high - low)))
-    return inverse_scale, int(np.clip(np.rint(-low * inverse_scale), 0, 255))
+    return Quantization(inverse_scale, int(np.clip(np.rint(-low * inverse_scale), 0, 255)))
 
 
-def _squared_error(samples: NDArray[np.float32], inverse_scale: float, zero_point: int) -> float:
+def _squared_error(samples: NDArray[np.float32], quantization: Quantization) -> float:
+    inverse_scale, zero_point = quantization
     steps = np.clip(np.rint(samples * np.float32(inverse_scale)) + zero_point, 0, 255)
     error = (steps - zero_point) / inverse_scale - samples
     return float(np.mean(np.square(error, dtype=np.float64)))
 
 
-def _quantized_inputs(layers: Sequence[AnyLayer]) -> set[int]:
-    """Layers that real-valued and ternary convolutions read, but for those of one pixel, which are
-    too small.
-    """
+def _quantized_values(layers: Sequence[AnyLayer]) -> set[int]:
+    """Layers of more than one pixel that real-valued and ternary convolutions read."""
     one_pixel: set[int] = set()
     for index, layer in enumerate(layers):
         if isinstance(layer, Mean) or (layer.inputs and one_pixel.issuperset(layer.inputs)):
@@ -92,42 +119,25 @@ def _quantized_inputs(layers: Sequence[AnyLayer]) -> set[int]:
     return {index for index in inputs - one_pixel if not isinstance(layers[index], Image)}
 
 
-class _Observer(nn.Module):
-    """Runs the network and keeps random samples of some layers' outputs."""
+class _Observed(nn.Module):
+    """Runs a traced network and shows the output of every node to a function."""
 
-    def __init__(
-        self, traced: fx.GraphModule, values: dict[fx.Node, int], wanted: set[int]
-    ) -> None:
+    def __init__(self, traced: fx.GraphModule, observe: Callable[[fx.Node, Tensor], None]) -> None:
         super().__init__()
-        self.samples: dict[int, list[NDArray[np.float32]]] = {index: [] for index in sorted(wanted)}
-        self._interpreter = _Interpreter(traced, values, self._observe)
-        self._random = np.random.default_rng(0)
+        self._interpreter = _Interpreter(traced, observe)
 
     def forward(self, x: Tensor) -> Tensor:
         return self._interpreter.run(x)
 
-    def _observe(self, index: int, output: Tensor) -> None:
-        if index in self.samples:
-            flat = output.flatten().numpy()
-            chosen = self._random.choice(flat, min(SAMPLES, flat.size), replace=False)
-            self.samples[index].append(np.append(chosen, [flat.min(), flat.max()]))
-
 
 class _Interpreter(fx.Interpreter):
-    """Tells of every layer's output at once: a later in-place activation would change it."""
+    """Observes each output right away: a later in-place activation would change it."""
 
-    def __init__(
-        self,
-        traced: fx.GraphModule,
-        values: dict[fx.Node, int],
-        observe: Callable[[int, Tensor], None],
-    ) -> None:
+    def __init__(self, traced: fx.GraphModule, observe: Callable[[fx.Node, Tensor], None]) -> None:
         super().__init__(traced)
-        self._values = values
         self._observe = observe
 
     def run_node(self, n: fx.Node) -> Any:
         output = super().run_node(n)
-        if n in self._values:
-            self._observe(self._values[n], output)
+        self._observe(n, output)
         return output

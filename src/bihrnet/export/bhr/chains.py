@@ -1,18 +1,15 @@
-"""Ops in the making: chains of steps that later layers may still lengthen and write from.
+"""Ops under construction. Only `bihrnet.export.bhr.builder.GraphBuilder` changes them.
 
-A chain is an op whose value passes through stages. Each stage stands for one layer's output. Every
-stage can be written, whenever a later layer asks for it, but only the last one can be carried on in
-registers.
+A chain is an op whose value runs through stages in registers. A stage stands for the output of one
+layer. Every stage can be written to tensors, whenever a later layer asks for it, but only the last
+one can be extended by further steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bihrnet.engine.graph import Op, Step, WriteStep
 from bihrnet.export.ir import Floats
@@ -20,7 +17,7 @@ from bihrnet.export.ir import Floats
 
 @dataclass
 class Stage:
-    """Steps that lead here from the stage before, and what is written here."""
+    """The steps that lead from the previous stage to this one, and those that write this one."""
 
     steps: list[Step] = field(default_factory=list)
     writes: list[WriteStep] = field(default_factory=list)
@@ -28,17 +25,17 @@ class Stage:
 
 @dataclass(eq=False)
 class Chain:
-    """One op: its producer's fields without steps, and its stages.
+    """One op: the fields of its class, and its stages.
 
     Attributes:
         number: order of creation.
         kind: class of the op.
         fields: keyword arguments of the op, except `steps`, `mul` and `add`.
         channels: of its value.
-        reads: tensors it depends on.
-        mul: of a convolution, float64 (channels,): what is folded so far; None of a load.
-        add: likewise.
-        stages: the first is the producer's value.
+        reads: tensors that it depends on.
+        mul: of a convolution, (channels,): all factors folded so far; None for other ops.
+        add: likewise, all terms.
+        stages: the first one is the value before any step.
     """
 
     number: int
@@ -51,13 +48,13 @@ class Chain:
     stages: list[Stage] = field(default_factory=lambda: [Stage()])
 
     def fold(self, mul: Floats, add: Floats | float) -> None:
-        """Let a convolution's value be multiplied and added to, before all steps."""
+        """Multiply and shift the value of a convolution, before all steps."""
         assert self.mul is not None
         assert self.add is not None
         self.mul, self.add = self.mul * mul, self.add * mul + add
 
     def steps(self) -> tuple[Step, ...]:
-        """All steps up to the last write."""
+        """All steps up to the last one that writes."""
         steps: list[Step] = []
         for stage in self.stages:
             steps += [*stage.steps, *stage.writes]
@@ -66,30 +63,25 @@ class Chain:
         return tuple(steps)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Value:
-    """A layer's output: consecutive channels of one or several chains' stages.
+    """The output of a layer: a handle that `GraphBuilder` gives out and takes back.
 
     Attributes:
         name: of the layer.
-        channels: in all.
-        parts: (chain, number of the stage); none for a value that only exists as a tensor.
-        one_pixel: whether it has been averaged over all pixels.
-        tensor: name of the f32 tensor that holds it, once there is one.
-        bits: (threshold, tensor) for every bits tensor of it.
-        quantized: name of its u8 tensor.
+        channels: number of channels.
+        one_pixel: whether it is a mean over all pixels, or was computed from one.
+        parts: consecutive ranges of the channels as (chain, index of the stage); none for a value
+            that only exists as a tensor.
     """
 
     name: str
     channels: int
-    parts: tuple[tuple[Chain, int], ...]
     one_pixel: bool = False
-    tensor: str | None = None
-    bits: list[tuple[NDArray[np.float32], str]] = field(default_factory=list)
-    quantized: str | None = None
+    parts: tuple[tuple[Chain, int], ...] = ()
 
-    def is_last(self) -> bool:
-        """Whether every part can be carried on: the end of its chain, and of no other part's."""
+    def ends_its_chains(self) -> bool:
+        """Whether every part is the last stage of a chain, and of a different one each."""
         distinct = len({chain for chain, _ in self.parts}) == len(self.parts)
         return (
             bool(self.parts)
@@ -97,24 +89,9 @@ class Value:
             and all(stage == len(chain.stages) - 1 for chain, stage in self.parts)
         )
 
-    def slices(self) -> Iterable[tuple[Chain, Stage, slice]]:
-        """The parts with the value's channels that they hold."""
+    def slices(self) -> Iterator[tuple[Chain, Stage, slice]]:
+        """The parts, each with the range of the value's channels that it holds."""
         start = 0
         for chain, stage in self.parts:
             yield chain, chain.stages[stage], slice(start, start + chain.channels)
             start += chain.channels
-
-
-@dataclass(frozen=True)
-class Lazy:
-    """`value` * mul + add, up-sampled by `factor`; nothing of it is computed yet."""
-
-    value: Value
-    mul: Floats
-    add: Floats
-    factor: int = 1
-
-    @classmethod
-    def of(cls, value: Value, factor: int = 1) -> Lazy:
-        """The value itself, up-sampled."""
-        return cls(value, np.ones(value.channels), np.zeros(value.channels), factor)

@@ -1,4 +1,4 @@
-"""Crops to calibrate 8-bit ranges on: people of a data set, or pictures of one person each."""
+"""Crops to calibrate 8-bit ranges on: people of a data set, or images of one person each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bihrnet.errors import BihrnetError
 from bihrnet.images import IMAGE_SUFFIXES, read_image
 from bihrnet.skeleton import Skeleton
 
-#: Enough for ranges; what they cost in accuracy stands in docs/engine-format.md.
+#: Enough crops for ranges; docs/engine-format.md has their cost in accuracy.
 COUNT = 128
 
 
@@ -25,23 +25,24 @@ def calibration_crops(
     skeleton: Skeleton,
     count: int = COUNT,
     *,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> NDArray[np.uint8]:
-    """Up to `count` crops, spread evenly over what the folder holds.
+    """Up to `count` crops, spread evenly over the contents of a folder.
 
     Args:
         folder: a data set in its official layout, or images (also in sub-folders) that show one
-            person each and are taken whole.
+            person each and are used whole.
         size: (height, width) of the network's input.
-        skeleton: the network's, for own data in COCO's format.
-        count: at most so many.
-        tell: gets what the crops show, as "128 people of coco train".
+        skeleton: the network's, for data of the user's own in COCO's format.
+        count: maximum number of crops.
+        log: receives a description of the crops, such as "128 people of coco train".
 
     Returns:
         (N, height, width, 3) uint8 RGB.
 
     Raises:
-        BihrnetError: there is no such folder, nothing of use in it, or a data set that is broken.
+        BihrnetError: the folder is missing, holds neither data set nor images, or its data set is
+            broken.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -49,22 +50,22 @@ def calibration_crops(
     dataset = _find_dataset(folder, skeleton)
     if dataset is None:
         crops = _whole_images(folder, size, count)
-        what = "whole images"
+        description = "whole images"
     else:
         chosen = (dataset.people[index] for index in _spread(len(dataset.people), count))
         crops = [person.crop(size).warp(person.read_image()) for person in chosen]
-        what = f"people of {dataset.name} {dataset.split}"
-    tell(f"{len(crops)} {what}")
+        description = f"people of {dataset.name} {dataset.split}"
+    log(f"{len(crops)} {description}")
     return np.stack(crops)
 
 
 def _find_dataset(folder: Path, skeleton: Skeleton) -> PeopleDataset | None:
-    """Training people, not those of an evaluation, of the first data set whose layout fits.
+    """The training split of the first data set whose layout fits.
 
-    None where the folder holds the annotation file of no data set.
+    None where the folder has the layout of no data set.
 
     Raises:
-        BihrnetError: annotation files are there, but none can be loaded; every reason is given.
+        BihrnetError: annotation files are present, but none can be loaded; all reasons are given.
     """
     reasons: list[str] = []
     for entry in datasets().values():
@@ -85,7 +86,7 @@ def _find_dataset(folder: Path, skeleton: Skeleton) -> PeopleDataset | None:
 def _whole_images(folder: Path, size: tuple[int, int], count: int) -> list[NDArray[np.uint8]]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
-        raise BihrnetError(f"{folder}: holds neither a data set nor images to calibrate on")
+        raise BihrnetError(f"{folder}: contains neither a data set nor images to calibrate on")
     crops = []
     for index in _spread(len(paths), count):
         image = read_image(paths[index])
