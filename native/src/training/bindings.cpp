@@ -5,7 +5,7 @@
 #include <nanobind/stl/optional.h>
 
 #include <algorithm>
-#include <array>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
@@ -27,10 +27,11 @@ constexpr int kMaxThreads = 64;
 // Threads take this many rows at a time; fewer cost more to hand out than to compute.
 constexpr std::size_t kPart = 1024;
 
+using PartWork = std::function<void(std::size_t part, std::size_t first, std::size_t rows)>;
+
 // Runs work(part, first row, rows) over all rows. The parts follow from the number of rows alone, so
 // sums over parts are the same on any number of threads.
-template <class Work>
-void over_rows(std::size_t rows, int threads, const Work& work) {
+void over_rows(std::size_t rows, int threads, const PartWork& work) {
   static std::mutex mutex;
   static ThreadPool* pool = nullptr;
   const std::lock_guard lock(mutex);
@@ -40,9 +41,10 @@ void over_rows(std::size_t rows, int threads, const Work& work) {
     pool = new ThreadPool(threads);  // never joined at exit: a forked child has no such threads
   }
   const int parts = int((rows + kPart - 1) / kPart);
-  pool->run(parts, [&](int, int part) {
-    const std::size_t first = std::size_t(part) * kPart;
-    work(std::size_t(part), first, std::min(kPart, rows - first));
+  pool->run((parts + threads - 1) / threads, [&](int thread, int item) {
+    const std::size_t part = std::size_t(item * threads + thread);
+    const std::size_t first = part * kPart;
+    if (first < rows) work(part, first, std::min(kPart, rows - first));
   });
 }
 
@@ -155,20 +157,21 @@ void activate(const Rows& y, const std::optional<Rows>& residual, const Channels
   });
 }
 
-// `normalized` tells whether scale and offset hold the statistics of these rows, as BatchNorm has
-// them in training; then `mean` is theirs. du and du_y get the sums of passes.h.
+// Where `deviation` is given, scale and offset hold the statistics of these rows, as BatchNorm has
+// them in training; else they are constants. du and du_y get the sums of passes.h.
 void activate_gradient(const Rows& dz, const Rows& y, const std::optional<Rows>& residual,
                        const Channels& scale, const Channels& offset, const Channels& slope,
-                       float residual_factor, const Channels& mean, const Channels& deviation,
-                       const Rows& dy, const std::optional<Rows>& dresidual,
-                       const Channels& dafter, const Channels& dslope, const Channels& du,
+                       float residual_factor, const Channels& mean,
+                       const std::optional<Channels>& deviation, const Rows& dy,
+                       const std::optional<Rows>& dresidual, const Channels& dafter, const Channels& dslope, const Channels& du,
                        const Channels& du_y, int threads) {
   require_rows(y, {&dz, &dy});
   if (bool(residual) != bool(dresidual)) {
     throw std::invalid_argument("a residual has a gradient");
   }
   if (residual) require_rows(y, {&*residual, &*dresidual});
-  require_channels(y, {&scale, &offset, &slope, &mean, &deviation, &dafter, &dslope, &du, &du_y});
+  require_channels(y, {&scale, &offset, &slope, &mean, &dafter, &dslope, &du, &du_y});
+  if (deviation) require_channels(y, {&*deviation});
   const Activation activation = activation_of(scale, offset, slope, slope, residual_factor);
   const std::size_t channels = y.shape(1);
   const std::size_t total = y.shape(0);
@@ -191,9 +194,9 @@ void activate_gradient(const Rows& dz, const Rows& y, const std::optional<Rows>&
   std::vector<float> by_y(channels);
   std::vector<float> constant(channels);
   const double* values = sums.part(0);
-  for (std::size_t c = 0; c < channels; ++c) {
+  for (std::size_t c = 0; deviation && c < channels; ++c) {
     const double share = -double(scale.data()[c]) / double(total);
-    const double size = deviation.data()[c];
+    const double size = deviation->data()[c];
     constant[c] = float(share * values[2 * channels + c]);
     by_y[c] = float(share * values[3 * channels + c] / (size * size));
   }
@@ -217,7 +220,7 @@ NB_MODULE(_passes, module) {
   module.def("activate", &activate, "y"_a, "residual"_a.none(), "scale"_a, "offset"_a, "slope"_a,
              "after"_a, "residual_factor"_a, "z"_a, "threads"_a, unlocked);
   module.def("activate_gradient", &activate_gradient, "dz"_a, "y"_a, "residual"_a.none(),
-             "scale"_a, "offset"_a, "slope"_a, "residual_factor"_a, "mean"_a, "deviation"_a, "dy"_a,
+             "scale"_a, "offset"_a, "slope"_a, "residual_factor"_a, "mean"_a, "deviation"_a.none(), "dy"_a,
              "dresidual"_a.none(), "dafter"_a, "dslope"_a, "du"_a, "du_y"_a, "threads"_a, unlocked);
 }
 

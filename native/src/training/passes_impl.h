@@ -96,10 +96,11 @@ void activate_of(const Activation& activation, Input y, Input residual, Output z
   Input offset = activation.offset;
   Input slope = activation.slope;
   Input after = activation.after;
+  [[maybe_unused]] const float factor = activation.residual_factor;
   for (size_t at = 0; at < rows * channels; at += channels) {
     for (size_t c = 0; c < channels; ++c) {
       float u = y[at + c] * scale[c] + offset[c];
-      if constexpr (kResidual) u += activation.residual_factor * residual[at + c];
+      if constexpr (kResidual) u += factor * residual[at + c];
       z[at + c] = (u > 0 ? u : slope[c] * u) + after[c];
     }
   }
@@ -113,13 +114,13 @@ void activate(const Activation& activation, const float* y, const float* residua
 // The sums of one block of rows, added to `to_*`. Of its own so that the compiler knows that none of
 // the arrays overlap.
 template <bool kResidual>
-void add_block(const Activation& activation, Input scale, Input offset, Input slope, Input mean,
+void add_block([[maybe_unused]] float factor, Input scale, Input offset, Input slope, Input mean,
                Input dz, Input y, Input residual, Output to_after, Output to_slope, Output to_u,
                Output to_u_y, size_t rows, size_t channels) {
   for (size_t at = 0; at < rows * channels; at += channels) {
     for (size_t c = 0; c < channels; ++c) {
       float u = y[at + c] * scale[c] + offset[c];
-      if constexpr (kResidual) u += activation.residual_factor * residual[at + c];
+      if constexpr (kResidual) u += factor * residual[at + c];
       const float given = dz[at + c];
       const float du = u > 0 ? given : slope[c] * given;
       to_after[c] += given;
@@ -138,10 +139,11 @@ void activation_sums_of(const Activation& activation, Input mean, Input dz, Inpu
   for (size_t first = 0; first < rows; first += kBlock) {
     std::fill(memory.begin(), memory.end(), 0.0F);
     const size_t at = first * channels;
-    add_block<kResidual>(activation, activation.scale, activation.offset, activation.slope, mean,
-                         dz + at, y + at, kResidual ? residual + at : nullptr, block,
-                         block + channels, block + 2 * channels, block + 3 * channels,
-                         std::min(kBlock, rows - first), channels);
+    add_block<kResidual>(activation.residual_factor, activation.scale, activation.offset,
+                         activation.slope, mean, dz + at, y + at,
+                         kResidual ? residual + at : nullptr, block, block + channels,
+                         block + 2 * channels, block + 3 * channels, std::min(kBlock, rows - first),
+                         channels);
     for (size_t c = 0; c < channels; ++c) {
       sums.after[c] += block[c];
       sums.slope[c] += block[channels + c];
@@ -168,14 +170,15 @@ void activation_gradient_of(const Activation& activation, const Normalization& n
   Input scale = activation.scale;
   Input offset = activation.offset;
   Input slope = activation.slope;
+  [[maybe_unused]] const float factor = activation.residual_factor;
   for (size_t at = 0; at < rows * channels; at += channels) {
     for (size_t c = 0; c < channels; ++c) {
       float u = y[at + c] * scale[c] + offset[c];
-      if constexpr (kResidual) u += activation.residual_factor * residual[at + c];
+      if constexpr (kResidual) u += factor * residual[at + c];
       const float given = dz[at + c];
       const float du = u > 0 ? given : slope[c] * given;
       dy[at + c] = du * scale[c] + ((y[at + c] - mean[c]) * by_y[c] + constant[c]);
-      if constexpr (kResidual) dresidual[at + c] = activation.residual_factor * du;
+      if constexpr (kResidual) dresidual[at + c] = factor * du;
     }
   }
 }

@@ -27,7 +27,7 @@ def activate_gradient(
     slope: Tensor,
     residual_factor: float,
     mean: Tensor,
-    deviation: Tensor,
+    deviation: Tensor | None,
     dy: Tensor,
     dresidual: Tensor | None,
     dafter: Tensor,

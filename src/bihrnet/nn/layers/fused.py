@@ -71,9 +71,9 @@ def normalized_prelu(
     residual: Tensor | None = None,
     factor: float = 1.0,
 ) -> Tensor:
-    """z = prelu(factor * (bn(y) + residual) + before) + after, by the statistics of y.
+    """BatchNorm, shortcut and RPReLU: prelu(factor * (bn(y) + residual) + before) + after.
 
-    The running statistics of `norm` move as in its own forward pass.
+    Normalized by the statistics of y; the running ones of `norm` move as in its forward pass.
 
     Args:
         y: (N, C, h, w), as `applies_to` says.
@@ -89,6 +89,37 @@ def normalized_prelu(
     )
     _update_running(norm, mean, variance, y.numel() // y.shape[1])
     return z
+
+
+def prelu_gradient(dz: Tensor, x: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of `prelu` with respect to x and slope.
+
+    Args:
+        dz: (N, C, h, w), of the result.
+        x: (N, C, h, w), as `applies_to` says.
+        slope: (C,)
+    """
+    zeros, ones = torch.zeros_like(slope), torch.ones_like(slope)
+    to_x, to_slope, unused = torch.empty_like(x), torch.empty_like(slope), torch.empty_like(slope)
+    _passes.activate_gradient(
+        _rows(_channels_last(dz)),
+        _rows(x),
+        None,
+        ones,
+        zeros,
+        slope.detach(),
+        1.0,
+        zeros,
+        None,
+        _rows(to_x),
+        None,
+        unused,
+        to_slope,
+        torch.empty_like(slope),
+        torch.empty_like(slope),
+        torch.get_num_threads(),
+    )
+    return to_x, to_slope
 
 
 def _update_running(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
