@@ -159,10 +159,11 @@ class BinaryUnit(nn.Module):
 
     def _activated(self, y: Tensor, residual: Tensor | None) -> Tensor:
         """What follows the convolution, in one function."""
-        before = slope = after = None
+        before: Tensor | None = None
+        slope: Tensor | None = None
+        after: Tensor | None = None
         if isinstance(self.act, RPReLU):
-            first, prelu, last = self.act
-            before, slope, after = first.bias, prelu.weight, last.bias
+            before, slope, after = self.act.parameters()
         elif isinstance(self.act, PReLU):
             slope = self.act.weight
         if residual is not None:
