@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bihrnet.nn.layers import fused
-from bihrnet.nn.layers.binary import BinaryUnit, Shift, UnitStyle
+from bihrnet.nn.layers.binary_unit import BinaryUnit, Shift, UnitStyle
 from bihrnet.nn.layers.prelu import prelu
 
 pytestmark = pytest.mark.skipif(fused._passes is None, reason="the compiled part is not built")
@@ -159,6 +159,15 @@ def test_statistics_keep_their_digits_far_from_zero() -> None:
     assert norm.running_var is not None
     torch.testing.assert_close(norm.running_mean, torch.full((4,), 100.0), rtol=1e-4, atol=0)
     torch.testing.assert_close((norm.running_var - 0.9).double() * 10, exact, rtol=0.01, atol=1e-5)
+
+
+def test_running_statistics_move_as_those_of_batch_normalization() -> None:
+    torch.manual_seed(0)
+    y = activations(1, 3, 2, 2) * 5  # few rows: the variance's n / (n - 1) shows
+    plain, fast = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    plain(y)
+    fused.normalized_prelu(y, fast)
+    torch.testing.assert_close(fast.state_dict(), plain.state_dict())
 
 
 def test_sums_do_not_depend_on_the_number_of_threads() -> None:
