@@ -8,12 +8,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from bihrnet.nn.layers import fused
 from bihrnet.nn.layers.binarize import Sign, SignGradient
 from bihrnet.nn.layers.binary_conv import BinaryConv2d
 from bihrnet.nn.layers.prelu import PReLU
 
 UnitActivation = Literal["rprelu", "prelu"]
 SignInput = Literal["shift", "batchnorm"]
+
+#: Of the sum of a unit and its shortcut.
+_SHORTCUT_FACTOR = 0.5**0.5
 
 
 class Shift(nn.Module):
@@ -133,10 +137,46 @@ class BinaryUnit(nn.Module):
             self.act = RPReLU(out_channels) if shifted else PReLU(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.bn(self.conv(self.sign(self.shift(x))))
-        if self.shortcut is not None:
-            y = (y + self.shortcut(x)) * 0.5**0.5
+        y = self.conv(self._signs(x))
+        residual = None if self.shortcut is None else self.shortcut(x)
+        if self.training and fused.applies_to(y) and fused.normalizes_plainly(self.bn):
+            return self._activated(y, residual)
+        y = self.bn(y)
+        if residual is not None:
+            y = (y + residual) * _SHORTCUT_FACTOR
         return self.act(y)
+
+    def _signs(self, x: Tensor) -> Tensor:
+        if (
+            self.training
+            and self.sign.smoothing is None
+            and isinstance(self.shift, Shift)
+            and fused.applies_to(x)
+        ):
+            approx = self.sign.gradient == "approx"
+            return fused.shifted_sign(x, self.shift.bias, approx=approx)
+        return self.sign(self.shift(x))
+
+    def _activated(self, y: Tensor, residual: Tensor | None) -> Tensor:
+        """What follows the convolution, in one function."""
+        before: Tensor | None = None
+        slope: Tensor | None = None
+        after: Tensor | None = None
+        if isinstance(self.act, RPReLU):
+            before, slope, after = self.act.parameters()
+        elif isinstance(self.act, PReLU):
+            slope = self.act.weight
+        if residual is not None:
+            residual = residual.contiguous(memory_format=torch.channels_last)
+        return fused.normalized_prelu(
+            y,
+            self.bn,
+            before=before,
+            slope=slope,
+            after=after,
+            residual=residual,
+            factor=1.0 if residual is None else _SHORTCUT_FACTOR,
+        )
 
 
 class DirectUnit(nn.Sequential):

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bihrnet.nn.layers import fused
+
 # A single node for torch.fx, which cannot trace through an autograd function.
 torch.fx.wrap("prelu")
 
@@ -24,6 +26,8 @@ class _PReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         x, slope = ctx.saved_tensors
+        if fused.applies_to(x) and gradients[0].dtype == x.dtype:
+            return fused.prelu_gradient(gradients[0], x, slope)
         where_positive = torch.ops.aten.threshold_backward(gradients[0], x, 0)
         elsewhere = gradients[0] - where_positive
         to_slope = (elsewhere * x).sum((0, 2, 3))

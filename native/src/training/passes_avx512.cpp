@@ -1,0 +1,2 @@
+#define BIHRNET_PASSES kAvx512
+#include "training/passes_impl.h"

@@ -1,0 +1,2 @@
+#define BIHRNET_PASSES kPortable
+#include "training/passes_impl.h"
