@@ -167,5 +167,6 @@ def test_compiled_training_is_the_same_step_and_leaves_no_trace_in_checkpoints()
         loss = module.training_step(sample, 0)["loss"]
         gradients = torch.autograd.grad(loss, list(network.parameters()))
         results.append(torch.cat([loss[None], *(gradient.flatten() for gradient in gradients)]))
-    assert torch.allclose(*results, rtol=1e-3, atol=1e-7)
+    # Gradients go up to 1.4; near 0 two orders of summation differ by the rounding of such sums.
+    assert torch.allclose(*results, rtol=1e-3, atol=1e-5)
     assert fused.state_dict().keys() == plain.state_dict().keys()
