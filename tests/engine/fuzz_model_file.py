@@ -46,18 +46,18 @@ SPECIAL_FLOATS = (b"\xff\xff\xff\xff", b"\0\0\x80\x7f")  # not a number, infinit
 MAX_RUN_BYTES = 1 << 24
 
 
-def mutants(octets: bytes, count: int, seed: int) -> Iterator[bytes]:
+def mutants(content: bytes, count: int, seed: int) -> Iterator[bytes]:
     """`count` broken versions of a file."""
     source = random.Random(seed)
     kinds = (flip, cut, grow, change_length, change_json, change_json, change_entries, change_data)
     for _ in range(count):
-        yield source.choice(kinds)(octets, source)
+        yield source.choice(kinds)(content, source)
 
 
-def attempt(octets: bytes) -> str:
+def attempt(content: bytes) -> str:
     """ "loaded", or the reason of the refusal. Anything but a sentence of refusal is an error."""
     try:
-        model = from_bytes(octets, "broken.bhr")
+        model = from_bytes(content, "broken.bhr")
         if importlib.util.find_spec("bihrnet.engine._native") is not None:
             run(model)
     except BihrnetError as error:
@@ -79,8 +79,8 @@ def run(model: Any) -> None:
         EngineModel(model, threads=1)(np.zeros((1, *model.spec.input_size, 3), np.uint8))
 
 
-def flip(octets: bytes, source: random.Random) -> bytes:
-    broken = bytearray(octets)
+def flip(content: bytes, source: random.Random) -> bytes:
+    broken = bytearray(content)
     for _ in range(source.choice((1, 1, 1, 2, 8, 64))):
         broken[source.randrange(len(broken))] = source.randrange(256)
     try:  # where the header is still one, what lies behind the checksum is to be reached
@@ -89,24 +89,26 @@ def flip(octets: bytes, source: random.Random) -> bytes:
         return bytes(broken)
 
 
-def cut(octets: bytes, source: random.Random) -> bytes:
-    start = source.randrange(len(octets))
-    return octets[:start] if source.random() < 0.5 else octets[:start] + octets[start + 1 :]
+def cut(content: bytes, source: random.Random) -> bytes:
+    start = source.randrange(len(content))
+    return content[:start] if source.random() < 0.5 else content[:start] + content[start + 1 :]
 
 
-def grow(octets: bytes, source: random.Random) -> bytes:
-    start = source.choice((0, 8, len(octets), source.randrange(len(octets))))
-    return octets[:start] + source.randbytes(source.choice((1, 8, 100))) + octets[start:]
+def grow(content: bytes, source: random.Random) -> bytes:
+    start = source.choice((0, 8, len(content), source.randrange(len(content))))
+    return content[:start] + source.randbytes(source.choice((1, 8, 100))) + content[start:]
 
 
-def change_length(octets: bytes, source: random.Random) -> bytes:
-    length = int.from_bytes(octets[:8], "little") + source.choice((-1, 1, 8, 2**20, 2**40, -(2**8)))
-    return (length % 2**64).to_bytes(8, "little") + octets[8:]
+def change_length(content: bytes, source: random.Random) -> bytes:
+    length = int.from_bytes(content[:8], "little") + source.choice(
+        (-1, 1, 8, 2**20, 2**40, -(2**8))
+    )
+    return (length % 2**64).to_bytes(8, "little") + content[8:]
 
 
-def change_data(octets: bytes, source: random.Random) -> bytes:
+def change_data(content: bytes, source: random.Random) -> bytes:
     """Other numbers in the constants, not-a-number among them."""
-    header, data = split(octets)
+    header, data = split(content)
     broken = bytearray(data)
     for _ in range(source.choice((1, 4, 32))):
         start = source.randrange(len(broken) - 4) & ~3
@@ -114,17 +116,17 @@ def change_data(octets: bytes, source: random.Random) -> bytes:
     return join(header, bytes(broken))
 
 
-def change_entries(octets: bytes, source: random.Random) -> bytes:
+def change_entries(content: bytes, source: random.Random) -> bytes:
     """Other types, shapes or offsets of constants."""
-    header, data = split(octets)
+    header, data = split(content)
     name = source.choice([name for name in header if name != "__metadata__"])
     change(header[name], source)
     return join(header, data)
 
 
-def change_json(octets: bytes, source: random.Random) -> bytes:
+def change_json(content: bytes, source: random.Random) -> bytes:
     """Other values in the graph or in what else the metadata holds."""
-    header, data = split(octets)
+    header, data = split(content)
     metadata = header["__metadata__"]
     key = source.choice(["bihrnet.graph"] * 4 + sorted(metadata))
     tree = {"": json.loads(metadata[key])}
@@ -164,9 +166,9 @@ def change(tree: Any, source: random.Random) -> None:
         node[key] = source.choice(NUMBERS)
 
 
-def split(octets: bytes) -> tuple[dict[str, Any], bytes]:
-    length = int.from_bytes(octets[:8], "little")
-    return json.loads(octets[8 : 8 + length]), octets[8 + length :]
+def split(content: bytes) -> tuple[dict[str, Any], bytes]:
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]), content[8 + length :]
 
 
 def join(header: dict[str, Any], data: bytes) -> bytes:
@@ -182,8 +184,8 @@ def join(header: dict[str, Any], data: bytes) -> bytes:
 def main(count: int) -> None:
     """Attack and say how the files fared."""
     outcomes: Counter[str] = Counter()
-    for octets in mutants(to_bytes(every_op()), count, seed=1):
-        outcome = attempt(octets)
+    for content in mutants(to_bytes(every_op()), count, seed=1):
+        outcome = attempt(content)
         outcomes["loaded" if outcome == "loaded" else "refused"] += 1
     print(dict(outcomes))
 

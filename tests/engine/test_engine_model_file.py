@@ -21,21 +21,21 @@ COUNTS = {"params": 2**63 - 1, "binary_weights": 0, "real_weights": 3}
 
 
 @pytest.fixture(scope="module")
-def octets() -> bytes:
+def content() -> bytes:
     return to_bytes(every_op())
 
 
-def edited(octets: bytes, key: str, edit) -> bytes:
+def edited(content: bytes, key: str, edit) -> bytes:
     """The file after `edit` of one JSON value of its metadata."""
-    header, data = fuzz.split(octets)
+    header, data = fuzz.split(content)
     value = json.loads(header["__metadata__"][key])
     header["__metadata__"][key] = json.dumps(edit(value) or value)
     return fuzz.join(header, data)
 
 
-def longer(octets: bytes) -> bytes:
+def longer(content: bytes) -> bytes:
     """A byte more, which the checksum knows of."""
-    header, data = fuzz.split(octets)
+    header, data = fuzz.split(content)
     return fuzz.join(header, data + b"\0")
 
 
@@ -102,9 +102,9 @@ def test_a_file_without_our_metadata_is_told(tmp_path):
         (lambda o: o[:8] + b"[" * 10000 + o[10008:], "the header is not valid JSON"),
     ],
 )
-def test_a_malformed_file_is_refused(octets, broken, cause):
+def test_a_malformed_file_is_refused(content, broken, cause):
     with pytest.raises(BihrnetError, match=cause) as refusal:
-        from_bytes(broken(octets), "folder/broken.bhr")
+        from_bytes(broken(content), "folder/broken.bhr")
     assert str(refusal.value).startswith("folder/broken.bhr: ")
 
 
@@ -129,24 +129,24 @@ def test_a_malformed_file_is_refused(octets, broken, cause):
         ({"surprise": 1}, "bihrnet.model needs exactly the fields"),
     ],
 )
-def test_a_wrong_description_is_refused(octets, change, cause):
-    broken = edited(octets, "bihrnet.model", lambda value: value | change)
+def test_a_wrong_description_is_refused(content, change, cause):
+    broken = edited(content, "bihrnet.model", lambda value: value | change)
     with pytest.raises(BihrnetError, match=cause):
         from_bytes(broken, "broken.bhr")
 
 
-def test_large_counts_are_read(octets):
-    large = edited(octets, "bihrnet.model", lambda value: value | {"counts": COUNTS})
+def test_large_counts_are_read(content):
+    large = edited(content, "bihrnet.model", lambda value: value | {"counts": COUNTS})
     assert from_bytes(large, "large.bhr").counts == COUNTS
 
 
-def test_not_a_number_has_no_place_in_the_metadata(octets):
-    broken = edited(octets, "bihrnet.model", lambda value: value | {"metrics": {"AP": np.nan}})
+def test_not_a_number_has_no_place_in_the_metadata(content):
+    broken = edited(content, "bihrnet.model", lambda value: value | {"metrics": {"AP": np.nan}})
     with pytest.raises(BihrnetError, match="holds NaN"):
         from_bytes(broken, "broken.bhr")
 
 
-def test_heatmaps_must_be_the_skeleton_s(octets):
+def test_heatmaps_must_be_the_skeleton_s(content):
     model = every_op()
     tensors = tuple(
         Tensor("heatmaps", "f32", 15) if tensor.name == "heatmaps" else tensor
@@ -157,9 +157,9 @@ def test_heatmaps_must_be_the_skeleton_s(octets):
 
 
 @pytest.mark.parametrize("place", ["graph", "metrics", "constants"])
-def test_a_changed_byte_is_found(octets, place):
+def test_a_changed_byte_is_found(content, place):
     """Each of these would load: another weight, another name of a tensor, a blank more."""
-    header, data = fuzz.split(octets)
+    header, data = fuzz.split(content)
     metadata = header["__metadata__"]
     old = metadata["bihrnet.checksum"]
     if place == "constants":
@@ -175,8 +175,8 @@ def test_a_changed_byte_is_found(octets, place):
         from_bytes(damaged, "broken.bhr")
 
 
-def test_random_damage_is_refused_or_harmless(octets):
-    outcomes = [fuzz.attempt(mutant) for mutant in fuzz.mutants(octets, 3000, seed=0)]
+def test_random_damage_is_refused_or_harmless(content):
+    outcomes = [fuzz.attempt(mutant) for mutant in fuzz.mutants(content, 3000, seed=0)]
     refused = sum(outcome != "loaded" for outcome in outcomes)
     assert refused > len(outcomes) / 2
 

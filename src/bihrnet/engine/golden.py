@@ -91,6 +91,6 @@ def golden_image(seed: int, size: tuple[int, int]) -> NDArray[np.uint8]:
     """
     height, width = size
     rows, columns = -(-height // 8), -(-width // 8)
-    octets = np.random.RandomState(seed).bytes(rows * columns * 3)
-    squares = np.frombuffer(octets, np.uint8).reshape(rows, columns, 3)
+    levels = np.random.RandomState(seed).bytes(rows * columns * 3)
+    squares = np.frombuffer(levels, np.uint8).reshape(rows, columns, 3)
     return squares.repeat(8, axis=0).repeat(8, axis=1)[None, :height, :width]

@@ -1,4 +1,4 @@
-"""`.bhr` files: one network with all that is needed to run and to judge it, as safetensors.
+"""`.bhr` files: one network with all that is needed to run and evaluate it, as safetensors.
 
 The fields are described in `docs/engine-format.md`. Reading trusts nothing: what passes is a graph
 whose constants exist and fit, so a runtime only has to follow it.
@@ -86,10 +86,10 @@ def write_model(model: ModelFile, path: str | Path) -> None:
         BihrnetError: the model is not valid, or the file cannot be written.
     """
     path = Path(path)
-    octets = to_bytes(model)
-    from_bytes(octets, path)  # what is written can be read
+    content = to_bytes(model)
+    from_bytes(content, path)  # what is written can be read
     with replacing(path) as temporary:
-        temporary.write_bytes(octets)
+        temporary.write_bytes(content)
 
 
 def read_model(path: str | Path) -> ModelFile:
@@ -103,10 +103,10 @@ def read_model(path: str | Path) -> ModelFile:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
                 raise BihrnetError(f"{path}: is larger than 1 GiB")
-            octets = file.read()
+            content = file.read()
     except OSError as error:
         raise BihrnetError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return from_bytes(octets, path)
+    return from_bytes(content, path)
 
 
 def to_bytes(model: ModelFile) -> bytes:
@@ -138,11 +138,11 @@ def to_bytes(model: ModelFile) -> bytes:
     return save(constants, metadata | {CHECKSUM: str(checksum(metadata, data))})
 
 
-def from_bytes(octets: bytes, name: str | Path) -> ModelFile:
+def from_bytes(content: bytes, name: str | Path) -> ModelFile:
     """Inverse of `to_bytes`; `name` is for the sentence of an error."""
     try:
-        metadata = _metadata(octets)
-        constants = _constants(octets)
+        metadata = _metadata(content)
+        constants = _constants(content)
         return _model(metadata, constants)
     except BihrnetError as error:
         # Causes may quote the file, which may hold anything.
@@ -150,14 +150,14 @@ def from_bytes(octets: bytes, name: str | Path) -> ModelFile:
         raise BihrnetError(f"{name}: {cause[:MAX_CAUSE]}") from error
 
 
-def _metadata(octets: bytes) -> dict[str, Any]:
+def _metadata(content: bytes) -> dict[str, Any]:
     """The JSON values of `__metadata__`."""
-    length = int.from_bytes(octets[:8], "little")
-    if len(octets) < 8 or not 2 <= length <= len(octets) - 8:
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or not 2 <= length <= len(content) - 8:
         raise BihrnetError("is no safetensors file, or was cut off")
     if length > MAX_HEADER_BYTES:
         raise BihrnetError(f"its header of {length} bytes is larger than 16 MiB")
-    header = _json(octets[8 : 8 + length], "the header")
+    header = _json(content[8 : 8 + length], "the header")
     metadata = header.get("__metadata__") if isinstance(header, dict) else None
     if not isinstance(metadata, dict) or "bihrnet.format" not in metadata:
         raise BihrnetError("is not a bihrnet model: its safetensors header has no bihrnet.format")
@@ -170,14 +170,14 @@ def _metadata(octets: bytes) -> dict[str, Any]:
         raise BihrnetError(f"its metadata misses or should not have the field {wrong[:80]!r}")
     if not all(isinstance(value, str) for value in metadata.values()):
         raise BihrnetError("its metadata holds what is not text")
-    if metadata[CHECKSUM] != str(checksum(metadata, _data(octets))):
+    if metadata[CHECKSUM] != str(checksum(metadata, _data(content))):
         raise BihrnetError("is damaged: its checksum is not that of its content")
     return {key: _json(value, key) for key, value in metadata.items()}
 
 
-def _data(octets: bytes) -> memoryview:
+def _data(content: bytes) -> memoryview:
     """What follows the header: the constants."""
-    return memoryview(octets)[8 + int.from_bytes(octets[:8], "little") :]
+    return memoryview(content)[8 + int.from_bytes(content[:8], "little") :]
 
 
 def _json(text: str | bytes, where: str) -> Any:
@@ -190,9 +190,9 @@ def _json(text: str | bytes, where: str) -> Any:
         raise BihrnetError(f"{where} is not valid JSON: {error}") from error
 
 
-def _constants(octets: bytes) -> dict[str, NDArray[Any]]:
+def _constants(content: bytes) -> dict[str, NDArray[Any]]:
     try:
-        entries: list[tuple[str, dict[str, Any]]] = safetensors.deserialize(octets)  # type: ignore[no-untyped-call]
+        entries: list[tuple[str, dict[str, Any]]] = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
         raise BihrnetError(f"is not a valid safetensors file: {error}") from error
     arrays = {}

@@ -16,14 +16,14 @@ def pack_bits(negative: NDArray[np.bool_]) -> NDArray[np.uint64]:
     words = packed_words(channels)
     padded = np.zeros((*negative.shape[:-1], words * 64), dtype=np.bool_)
     padded[..., :channels] = negative
-    octets = np.packbits(padded, axis=-1, bitorder="little")
-    return octets.view("<u8").astype(np.uint64, copy=False)
+    packed = np.packbits(padded, axis=-1, bitorder="little")
+    return packed.view("<u8").astype(np.uint64, copy=False)
 
 
 def unpack_bits(words: NDArray[np.uint64], channels: int) -> NDArray[np.bool_]:
     """Inverse of `pack_bits`: (..., ceil(channels / 64)) -> (..., channels) of bool."""
-    octets = np.ascontiguousarray(words, dtype="<u8").view(np.uint8)
-    return np.unpackbits(octets, axis=-1, count=channels, bitorder="little").astype(np.bool_)
+    packed = np.ascontiguousarray(words, dtype="<u8").view(np.uint8)
+    return np.unpackbits(packed, axis=-1, count=channels, bitorder="little").astype(np.bool_)
 
 
 def pad_bits_are_zero(words: NDArray[np.uint64], channels: int) -> bool:

@@ -67,8 +67,8 @@ _WEIGHTS = {
 
 def tensor_bytes(tensor: Tensor, size: Size) -> int:
     """Bytes of one image's tensor of that size."""
-    octets = {"f32": 4 * tensor.channels, "u8": tensor.channels}
-    return size[0] * size[1] * octets.get(tensor.type, 8 * packed_words(tensor.channels))
+    pixel_bytes = {"f32": 4 * tensor.channels, "u8": tensor.channels}
+    return size[0] * size[1] * pixel_bytes.get(tensor.type, 8 * packed_words(tensor.channels))
 
 
 def infer_sizes(graph: Graph, constants: Constants, image: Size) -> dict[str, Size]:
