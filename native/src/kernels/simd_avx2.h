@@ -84,7 +84,7 @@ inline void store_less(std::uint8_t* p, Floats a, Floats limit_a, std::uint8_t* 
 // too small for 32 bits becomes their smallest, and saturates.
 inline __m256i round_to_shorts(Floats v, int addend) {
   const __m256i rounded = _mm256_packs_epi32(_mm256_cvtps_epi32(v.low), _mm256_cvtps_epi32(v.high));
-  return _mm256_adds_epi16(rounded, _mm256_set1_epi16(std::int16_t(addend)));
+  return _mm256_add_epi16(rounded, _mm256_set1_epi16(std::int16_t(addend)));
 }
 // Rounded; the sum is at most 255, and what is below 0 saturates, so `low` is not needed.
 inline void store_rounded(std::uint8_t* p, Floats a, std::uint8_t* q, Floats b, Floats,
