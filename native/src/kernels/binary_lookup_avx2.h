@@ -5,14 +5,13 @@
 // bytes, which is what PSHUFB looks up. So
 //
 //     1. a byte of activations selects two tables, of its low and its high nibble: 32 bytes that
-//        are loaded from `nibble_counts` as they are;
+//        are loaded from `kNibbleCounts` as they are;
 //     2. one PSHUFB with the weights' nibbles of 16 output channels, low nibbles in the low half,
 //        high nibbles in the high half, gives the counts of 8 bits for 16 channels;
 //     3. one PADDB adds them up.
 //
-// No XOR is left, and nibbles of activations are not separated: 128 bits per PSHUFB, as in
-// `BinaryDot`, with a third of the instructions around it. The loads of tables are shared by the
-// blocks of a group, so this pays from two blocks on.
+// No XOR is left, and nibbles of activations are not separated. The blocks of a group share the loads
+// of tables, so this is faster than `BinaryDot` from two blocks on.
 //
 // Counts are bytes first: a byte of activations adds at most 4 to each, so 15 words fit. Then the
 // two halves of a channel are added in 16 bits. The largest sum that these hold is `kLookupTerms`;
