@@ -88,7 +88,7 @@ double run(const KernelTable& table, Dot dot, const Shape& shape) {
   const TensorInfo input{types[int(dot)], shape.height, shape.width, shape.inputs, 1, 0};
   const int height = (shape.height + 2 * pad - shape.kernel) / shape.stride + 1;
   const int width = (shape.width + 2 * pad - shape.kernel) / shape.stride + 1;
-  const PackedWeights weights = pack_weights(conv, int(pixel), table);
+  const PackedWeights weights = pack_weights(conv, input, int(pixel), table);
   const BiasTable bias = bias_table(conv, input, height, width);
   const AlignedFloats mul = kernel_mul(conv);
   const std::size_t row = std::size_t(shape.width + 2 * pad) * pixel;

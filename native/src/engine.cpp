@@ -103,7 +103,7 @@ void Engine::prepare_conv(PreparedOp& op) {
   const bool f32_image = conv.dot == Dot::f32 && input.type == ElementType::u8;
   const Placement& placement =
       f32_image ? plan_.f32_image : plan_.tensors[std::size_t(op.info->input)];
-  op.weights = pack_weights(conv, int(placement.pixel_pitch), kernels_);
+  op.weights = pack_weights(conv, input, int(placement.pixel_pitch), kernels_);
   op.mul = kernel_mul(conv);
   op.bias = bias_table(conv, input, op.info->height, op.info->width);
   for (const BlockGroup& group : op.weights.groups) {

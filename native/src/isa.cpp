@@ -6,6 +6,8 @@
 
 #if defined(_MSC_VER) && defined(_M_X64)
 #include <intrin.h>
+#elif defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 namespace bihrnet {
@@ -23,6 +25,12 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq");
+}
+// The builtin does not know the name in every compiler: bit 4 of EAX, leaf 7, subleaf 1.
+[[maybe_unused]] bool has_avx_vnni() {
+  unsigned eax = 0;
+  unsigned ebx, ecx, edx;
+  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax >> 4 & 1) != 0;
 }
 #elif defined(_MSC_VER) && defined(_M_X64)
 bool bit(int value, int number) { return (value >> number & 1) != 0; }
@@ -46,6 +54,23 @@ bool has_avx512() {
       bit(extended[1], 16) && bit(extended[1], 17) && bit(extended[1], 30) && bit(extended[1], 31);
   return has_avx2() && saved(0xe6) && foundation && bit(extended[2], 11) && bit(extended[2], 14);
 }
+[[maybe_unused]] bool has_avx_vnni() {
+  int extended[4];
+  __cpuidex(extended, 7, 1);
+  return has_avx2() && bit(extended[0], 4);
+}
+#endif
+
+#if defined(BIHRNET_AVX_VNNI)
+const KernelTable& avx_vnni() {
+  static const KernelTable table = [] {
+    KernelTable result = kAvx2;
+    result.name = "avx_vnni";
+    result.conv[std::size_t(Dot::int8)][0] = kAvxVnniInt8;
+    return result;
+  }();
+  return table;
+}
 #endif
 
 // Every instruction set of this build, the best first.
@@ -53,6 +78,9 @@ std::vector<Candidate> candidates() {
   return {
 #if defined(__x86_64__) || defined(_M_X64)
       {&kAvx512, has_avx512()},
+#if defined(BIHRNET_AVX_VNNI)
+      {&avx_vnni(), has_avx_vnni()},
+#endif
       {&kAvx2, has_avx2()},
 #endif
 #if defined(__aarch64__)

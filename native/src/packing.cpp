@@ -34,12 +34,17 @@ std::uint32_t tail_mask(Dot dot, const RunLayout& run) {
   return dot == Dot::binary && rest != 0 ? (1u << (8 * rest)) - 1 : 0;
 }
 
-// The blocks in groups as large as there are kernels for, the largest first.
-std::vector<BlockGroup> group_blocks(int blocks, const ConvKernel (&kernels)[kGroupSizes]) {
+bool holds(const ConvKernel& kernel, int terms) {
+  return kernel.run != nullptr && (kernel.max_terms == 0 || terms <= kernel.max_terms);
+}
+
+// The blocks in groups as large as there are kernels for sums of so many terms, the largest first.
+std::vector<BlockGroup> group_blocks(int blocks, int terms,
+                                     const ConvKernel (&kernels)[kGroupSizes]) {
   std::vector<BlockGroup> groups;
   for (int first = 0; first < blocks;) {
     int log2 = kGroupSizes - 1;
-    while ((1 << log2) > blocks - first || kernels[log2].run == nullptr) --log2;
+    while ((1 << log2) > blocks - first || !holds(kernels[log2], terms)) --log2;
     groups.push_back({first, log2, 0});
     first += 1 << log2;
   }
@@ -94,12 +99,13 @@ std::size_t pixel_bytes(ElementType type, int channels) {
   return count <= 8 ? 1 : count <= 16 ? 2 : (count + 31) / 32 * 4;
 }
 
-PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes,
+PackedWeights pack_weights(const ConvInfo& conv, const TensorInfo& input, int input_pixel_bytes,
                            const KernelTable& kernels) {
   const ConvKernel(&sizes)[kGroupSizes] = kernels.conv[std::size_t(conv.dot)];
   const RunLayout run = run_layout(conv, std::size_t(input_pixel_bytes));
   const int blocks = int(round_up(conv.mul.size(), kLanes) / kLanes);
-  std::vector<BlockGroup> groups = group_blocks(blocks, sizes);
+  const int terms = conv.kernel_height * conv.kernel_width * input.channels;
+  std::vector<BlockGroup> groups = group_blocks(blocks, terms, sizes);
   std::size_t bytes = 0;
   for (BlockGroup& group : groups) {
     group.offset = bytes;

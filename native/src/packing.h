@@ -30,7 +30,8 @@ struct PackedWeights {
   std::uint32_t tail_mask;  // used bits of one more word, 0 where there is none
 };
 
-// For a tensor of that many bytes per pixel.
-PackedWeights pack_weights(const ConvInfo& conv, int input_pixel_bytes, const KernelTable& kernels);
+// `input_pixel_bytes` of the tensor that the kernels read: an image may be read as floats.
+PackedWeights pack_weights(const ConvInfo& conv, const TensorInfo& input, int input_pixel_bytes,
+                           const KernelTable& kernels);
 
 }  // namespace bihrnet

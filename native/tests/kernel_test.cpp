@@ -93,7 +93,8 @@ Case random_case(unsigned seed) {
   const bool ternary = seed % 5 >= 3;
   const Dot dot = Dot(ternary ? seed % 5 - 2 : seed % 5);
   const int largest = seed % 7 == 0 ? 512 : 70;
-  const int inputs = random.within(1, largest);
+  const int inputs =
+      random.within(1, seed % 3 == 0 ? 16 : largest);  // up to 16 bits: partial words
   const int outputs = random.within(1, largest);
   const int kernel_height = random.within(1, 5);
   const int kernel_width = random.within(1, 5);
@@ -160,6 +161,67 @@ Case random_case(unsigned seed) {
   return result;
 }
 
+// A gated tensor of whole pairs of blocks, or not, whose signs are stored in one pass, or not; and
+// values that no integer holds, quantized.
+Case gated_case(unsigned seed) {
+  Random random(seed);
+  const int channels = random.within(1, 8) * (seed % 3 == 0 ? 5 : 16);
+  const int height = random.within(1, 9);
+  const int width = random.within(1, 9);
+  Case result;
+  Network& network = result.network;
+  const int image = network.tensor(ElementType::u8, height, width, 3, 1, 0);
+  const int x = network.tensor(ElementType::f32, height, width, channels, 1, 0);
+  const int gate = network.tensor(ElementType::f32, 1, 1, channels, 1, 0);
+  const int offset = seed % 2 == 0 ? 0 : random.within(0, 16);
+  const int bits = network.tensor(ElementType::bits, height, width, channels + offset, 1, 0);
+  const int bytes = network.tensor(ElementType::u8, height, width, channels, 1, 100);
+  const int heatmaps = network.tensor(ElementType::f32, height, width, 3, 1, 0);
+  network.conv(image, conv(random, Dot::f32, 3, channels, 1, 1, 1, 0, 0));
+  network.step_store(x, 0);
+  network.step_mean(gate, 0);
+  network.load(x, 1);
+  network.step_multiply(gate);
+  network.step_sign(bits, offset, random.integers(channels, -300, 300));
+  network.load(x, 1);
+  std::vector<float> scale = random.integers(channels, -1, 1);
+  for (float& value : scale) value *= random.within(0, 1) != 0 ? 1e20f : 1;
+  network.step_scale(std::move(scale));
+  network.step_quantize(bytes, 0);
+  network.conv(bits, conv(random, Dot::binary, channels + offset, 1, 1, 1, 1, 0, 0));
+  network.step_store(heatmaps, 0);
+  network.conv(bytes, conv(random, Dot::int8, channels, 2, 1, 1, 1, 0, 0));
+  network.step_store(heatmaps, 1);
+  network.finish(image, heatmaps);
+  result.images = random.bytes(std::size_t(kImages * height * width * 3));
+  result.heatmap_size = std::size_t(kImages * height * width * 3);
+  return result;
+}
+
+// Every bit of activations differs from the weights', over so many channels: the largest count.
+Case largest_count_case(int inputs) {
+  constexpr int kHeight = 2;
+  constexpr int kWidth = 4;
+  constexpr int kOutputs = 48;
+  Random random(1);
+  Case result;
+  Network& network = result.network;
+  const int image = network.tensor(ElementType::u8, kHeight, kWidth, 3, 1, 0);
+  const int bits = network.tensor(ElementType::bits, kHeight, kWidth, inputs, 1, 0);
+  const int heatmaps = network.tensor(ElementType::f32, 1, 1, kOutputs, 1, 0);
+  network.conv(image, conv(random, Dot::f32, 3, inputs, 1, 1, 1, 0, 0));
+  network.step_sign(bits, 0, std::vector<float>(std::size_t(inputs), 1e9f));
+  ConvInfo info = conv(random, Dot::binary, inputs, kOutputs, kHeight, kWidth, 1, 0, 0);
+  info.weights.assign(info.weights.size(), 0);
+  info.mul.assign(std::size_t(kOutputs), 1.0f);
+  network.conv(bits, std::move(info));
+  network.step_store(heatmaps, 0);
+  network.finish(image, heatmaps);
+  result.images = random.bytes(std::size_t(kImages * kHeight * kWidth * 3));
+  result.heatmap_size = std::size_t(kImages * kOutputs);
+  return result;
+}
+
 std::vector<float> run(const Case& sample, const std::string& isa, int threads) {
   Engine engine(sample.network, kernels(isa), threads);
   std::vector<float> heatmaps(sample.heatmap_size, -1.0f);
@@ -172,13 +234,20 @@ std::vector<float> run(const Case& sample, const std::string& isa, int threads) 
 int main(int count, char** arguments) {
   const unsigned cases = count > 1 ? unsigned(std::atoi(arguments[1])) : 100;
   int failures = 0;
+  const auto compare = [&](const Case& sample, const std::string& isa, const char* kind,
+                           unsigned number) {
+    if (run(sample, isa, 1 + int(number % 3)) == run(sample, "portable", 1)) return;
+    std::printf("%s differs from portable in %s case %u\n", isa.c_str(), kind, number);
+    ++failures;
+  };
   for (const std::string& isa : usable_isas()) {
     for (unsigned seed = 0; seed < cases; ++seed) {
-      const Case sample = random_case(seed);
-      if (run(sample, isa, 1 + int(seed % 3)) != run(sample, "portable", 1)) {
-        std::printf("%s differs from portable in case %u\n", isa.c_str(), seed);
-        ++failures;
-      }
+      compare(random_case(seed), isa, "random", seed);
+      compare(gated_case(seed), isa, "gated", seed);
+    }
+    // 65,528 terms fit into unsigned 16 bits, 65,536 do not.
+    for (const int inputs : {8191, 8192}) {
+      compare(largest_count_case(inputs), isa, "largest count", unsigned(inputs));
     }
     std::printf("%s: %u cases\n", isa.c_str(), cases);
   }

@@ -267,6 +267,35 @@ def test_image_is_padded_with_its_offset(isa, kind, seed, size):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("channels", [32, 48, 96, 5])
+@pytest.mark.parametrize("first", [0, 3, 8])
+def test_signs_of_a_gated_tensor(isa, channels, first):
+    """Of 2^5 pixels of integers the mean is exact, and so is every product."""
+    rng = np.random.default_rng(channels)
+    constants = {}
+    start = stem(rng, constants, channels, StoreStep("x"), MeanStep("gate"))
+    constants["limit"] = rng.normal(0, 1e4, channels).astype(np.float32)
+    gated = Load("gated", "x", (MultiplyStep("gate"), SignStep("bits", "limit", first)))
+    ops, tensors = [start, gated], [IMAGE, Tensor("x", "f32", channels)]
+    tensors += [Tensor("gate", "f32", channels), Tensor("bits", "bits", first + channels)]
+    tensors += [Tensor("out", "f32", channels)]
+    if first:
+        constants["zero"] = np.zeros(first, np.float32)
+        other = stem(rng, constants, first, SignStep("bits", "zero"), name="other")
+        ops.append(other)
+    # Each output has one of the gated channels with the other sign than the rest.
+    weight = np.zeros((channels, 1, 1, first + channels), bool)
+    weight[np.arange(channels), 0, 0, first + np.arange(channels)] = True
+    constants["w"] = pack_bits(weight)
+    steps = (StoreStep("out"),)
+    mul_add = identity(constants, channels)
+    ops.append(ConvBinary("sums", "bits", "w", *mul_add, 1, (0, 0), steps))
+    graph = Graph(tuple(tensors), tuple(ops), "image", "out")
+    found, wanted = run(graph, constants, random_image(rng, 4, 8), isa)
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("channels", [16, 48, 5])
 @pytest.mark.parametrize("copies", [1, 2, 4])
 def test_added_channels_repeat(isa, channels, copies):

@@ -79,12 +79,46 @@ template <class D, int P, int G>
   }
 }
 
+// Whether the pixels of a tile belong to one class of columns, as nearly all do.
+template <int P>
+[[gnu::always_inline]] inline bool same_column_class(const std::int32_t* bias_column) {
+  int different = 0;
+#pragma GCC unroll 8
+  for (int p = 1; p < P; ++p) different |= bias_column[p] ^ bias_column[0];
+  return different == 0;
+}
+
+// v = mul * v + bias.
+template <int P, int G>
+[[gnu::always_inline]] inline void multiply_add(Floats (&v)[P][G], const ConvTask& task,
+                                                const Tile& tile) {
+  const float* const mul = task.mul + tile.block * kLanes;
+  const float* const row_bias = task.bias + task.bias_row[tile.y] + tile.block * kLanes;
+  const std::int32_t* const column = task.bias_column + tile.x;
+  if (same_column_class<P>(column)) {
+#pragma GCC unroll 4
+    for (int g = 0; g < G; ++g) {
+      const Floats factor = load(mul + g * kLanes);
+      const Floats addend = load(row_bias + column[0] + g * kLanes);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) v[p][g] = multiply_add(v[p][g], factor, addend);
+    }
+    return;
+  }
+#pragma GCC unroll 4
+  for (int g = 0; g < G; ++g) {
+    const Floats factor = load(mul + g * kLanes);
+#pragma GCC unroll 8
+    for (int p = 0; p < P; ++p) {
+      v[p][g] = multiply_add(v[p][g], factor, load(row_bias + column[p] + g * kLanes));
+    }
+  }
+}
+
 template <class D, int P, int G>
 inline void conv_rows(const ConvTask& task, int begin, int end) {
-  const int block = task.first_block;
   for (int y = begin; y < end; ++y) {
     const std::uint8_t* row = task.input + y * task.output_row;
-    const float* row_bias = task.bias + task.bias_row[y] + block * kLanes;
     for (int x = 0; x < task.epilogue.width; x += P) {
       typename D::Sum sum[P][G];
 #pragma GCC unroll 8
@@ -95,17 +129,15 @@ inline void conv_rows(const ConvTask& task, int begin, int end) {
       accumulate<D, P, G>(sum, task, row + x * task.output_pixel);
 
       Floats v[P][G];
-#pragma GCC unroll 4
-      for (int g = 0; g < G; ++g) {
-        const Floats mul = load(task.mul + (block + g) * kLanes);
 #pragma GCC unroll 8
-        for (int p = 0; p < P; ++p) {
-          const float* bias = row_bias + task.bias_column[x + p] + g * kLanes;
-          v[p][g] = multiply_add(D::value(sum[p][g]), mul, load(bias));
-        }
+      for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+        for (int g = 0; g < G; ++g) v[p][g] = D::value(sum[p][g]);
       }
       const int left = task.epilogue.width - x;
-      run_steps<P, G>(v, task.epilogue, Tile{y, x, left < P ? left : P, block});
+      const Tile tile{y, x, left < P ? left : P, task.first_block};
+      multiply_add<P, G>(v, task, tile);
+      run_steps<P, G>(v, task.epilogue, tile);
     }
   }
 }

@@ -105,6 +105,12 @@ inline void merge_bits(std::uint8_t* pixel, std::uint32_t bits, int offset, int 
   }
 }
 
+// The signs of 16 channels.
+inline void store_word(std::uint8_t* pixel, std::uint32_t bits) {
+  const auto word = std::uint16_t(bits);
+  std::memcpy(pixel, &word, 2);
+}
+
 template <int P, int G>
 [[gnu::always_inline]] inline void store_sign_bits(const Floats (&v)[P][G], const Step& step,
                                                    Tile tile, int channels) {
@@ -112,16 +118,20 @@ template <int P, int G>
   const int offset = step.bit_offset + tile.block * kLanes;
   std::uint8_t* row = step.data + tile.y * step.row_pitch + tile.x * step.pixel_pitch;
   const int lanes = last_lanes<G>(channels, tile);
+  const std::ptrdiff_t pitch = step.pixel_pitch;
   if (offset % 8 == 0 && lanes == kLanes) {
     std::uint8_t* bytes = row + offset / 8;
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
       const Floats limit = load(threshold + g * kLanes);
-#pragma GCC unroll 8
-      for (int p = 0; p < P; ++p) {
-        if (p >= tile.pixels) break;
-        const auto word = std::uint16_t(less(v[p][g], limit));
-        std::memcpy(bytes + p * step.pixel_pitch + g * 2, &word, 2);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; p += 2) {
+        std::uint8_t* pixel = bytes + p * pitch + g * 2;
+        if (p + 1 < P && p + 1 < tile.pixels) {
+          store_less(pixel, v[p][g], limit, pixel + pitch, v[p + 1 < P ? p + 1 : p][g], limit);
+        } else if (p < tile.pixels) {
+          store_word(pixel, less(v[p][g], limit));
+        }
       }
     }
     return;
@@ -152,19 +162,30 @@ template <int P, int G>
                                                    Tile tile, int channels) {
   std::uint8_t* row =
       step.data + tile.y * step.row_pitch + tile.x * step.pixel_pitch + tile.block * kLanes;
-  const int lanes = last_lanes<G>(channels, tile);
+  // Copies, as bytes that are stored might be the step's for all that the compiler knows.
+  const std::ptrdiff_t pitch = step.pixel_pitch;
+  const int zero_point = step.zero_point;
   const Floats scale = broadcast(step.inverse_scale);
   // Clamped before rounding: an integer may not hold what comes out of a network.
-  const Floats low = broadcast(float(-step.zero_point));
-  const Floats high = broadcast(float(255 - step.zero_point));
-#pragma GCC unroll 8
-  for (int p = 0; p < P; ++p) {
+  const Floats low = broadcast(float(-zero_point));
+  const Floats high = broadcast(float(255 - zero_point));
+  const auto scaled = [&](Floats value) { return minimum(multiply(value, scale), high); };
+  const int lanes = last_lanes<G>(channels, tile);
+#pragma GCC unroll 4
+  for (int p = 0; p < P; p += 2) {
     if (p >= tile.pixels) break;
+    const int next = p + 1 < P ? p + 1 : p;
 #pragma GCC unroll 4
     for (int g = 0; g < G; ++g) {
-      const Floats clamped = minimum(maximum(multiply(v[p][g], scale), low), high);
-      store_rounded(row + p * step.pixel_pitch + g * kLanes, clamped, step.zero_point,
-                    g == G - 1 ? lanes : kLanes);
+      std::uint8_t* pixel = row + p * pitch + g * kLanes;
+      const int used = g == G - 1 ? lanes : kLanes;
+      const bool both = next > p && next < tile.pixels;
+      if (both && used == kLanes) {
+        store_rounded(pixel, scaled(v[p][g]), pixel + pitch, scaled(v[next][g]), low, zero_point);
+      } else {
+        store_rounded(pixel, scaled(v[p][g]), low, zero_point, used);
+        if (both) store_rounded(pixel + pitch, scaled(v[next][g]), low, zero_point, used);
+      }
     }
   }
 }

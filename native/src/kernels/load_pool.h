@@ -43,9 +43,41 @@ template <int P, int G>
   }
 }
 
+// Whether an op stores the signs of a gated tensor, v * gate < threshold, and nothing else: as in
+// front of the binary convolution that follows an SE gate.
+inline bool is_gated_sign(const Epilogue& epilogue) {
+  const Step* steps = epilogue.steps;
+  return epilogue.count == 3 && steps[0].kind == StepKind::add && steps[0].upsample_shift == 0 &&
+         steps[0].tensor_blocks == 0 && steps[1].kind == StepKind::multiply &&
+         steps[2].kind == StepKind::sign && steps[2].bit_offset % 8 == 0 &&
+         epilogue.channels % (2 * kLanes) == 0;
+}
+
+// The three steps in one pass, 32 channels at a time in the order of memory.
+inline void gated_sign(const Epilogue& epilogue, int begin, int end) {
+  const Step& input = epilogue.steps[0];
+  const Step& sign = epilogue.steps[2];
+  const float* const gate = epilogue.steps[1].channel_values;
+  const float* const limit = sign.channel_values;
+  for (int y = begin; y < end; ++y) {
+    const std::uint8_t* row = input.data + y * input.row_pitch;
+    std::uint8_t* bits = sign.data + y * sign.row_pitch + sign.bit_offset / 8;
+    for (int x = 0; x < epilogue.width; ++x) {
+      const auto* pixel = reinterpret_cast<const float*>(row + x * input.pixel_pitch);
+      std::uint8_t* out = bits + x * sign.pixel_pitch;
+      for (int c = 0; c < epilogue.channels; c += 2 * kLanes, out += 4) {
+        const int next = c + kLanes;
+        store_less(out, multiply(load(pixel + c), load(gate + c)), load(limit + c), out + 2,
+                   multiply(load(pixel + next), load(gate + next)), load(limit + next));
+      }
+    }
+  }
+}
+
 // The loaded tensor is the first `add` step.
 template <int P, int G>
 void load_op(const Epilogue& epilogue, int begin, int end) {
+  if (is_gated_sign(epilogue)) return gated_sign(epilogue, begin, end);
   pointwise_rows<P, G>(epilogue, begin, end, [](auto& v, Tile) { fill(v, 0.0f); });
 }
 

@@ -62,15 +62,41 @@ inline std::uint32_t less(Floats v, Floats threshold) {
   const int high = _mm256_movemask_ps(_mm256_cmp_ps(v.high, threshold.high, _CMP_LT_OQ));
   return std::uint32_t(low | high << 8);
 }
-// Rounded to the nearest integer, halves to even; the sum is within 0..255.
-inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
-  const __m256i offset = _mm256_set1_epi32(addend);
-  const __m256i low = _mm256_add_epi32(_mm256_cvtps_epi32(v.low), offset);
-  const __m256i high = _mm256_add_epi32(_mm256_cvtps_epi32(v.high), offset);
-  // Packing works within 128-bit halves, so the middle is put right in between.
-  const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8);
-  const __m128i bytes =
-      _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+// Packing works within 128-bit halves: of quarters a, b, c, d of two vectors it makes the order
+// a0 b0 c0 d0 a1 b1 c1 d1, in groups of four bytes. This puts a0 a1 b0 b1 ... right.
+inline __m256i unscramble(__m256i packed) {
+  return _mm256_permutevar8x32_epi32(packed, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+// The signs of 16 values each, v < limit: 32 comparisons become 32 bytes, and these one mask.
+inline void store_less(std::uint8_t* p, Floats a, Floats limit_a, std::uint8_t* q, Floats b,
+                       Floats limit_b) {
+  const auto below = [](__m256 v, __m256 limit) {
+    return _mm256_castps_si256(_mm256_cmp_ps(v, limit, _CMP_LT_OQ));
+  };
+  const __m256i first = _mm256_packs_epi32(below(a.low, limit_a.low), below(a.high, limit_a.high));
+  const __m256i second = _mm256_packs_epi32(below(b.low, limit_b.low), below(b.high, limit_b.high));
+  const int bits = _mm256_movemask_epi8(unscramble(_mm256_packs_epi16(first, second)));
+  std::memcpy(p, &bits, 2);
+  const auto upper = std::uint16_t(std::uint32_t(bits) >> 16);
+  std::memcpy(q, &upper, 2);
+}
+// Sixteen values rounded to the nearest integer, halves to even, in 16 bits and scrambled. What is
+// too small for 32 bits becomes their smallest, and saturates.
+inline __m256i round_to_shorts(Floats v, int addend) {
+  const __m256i rounded = _mm256_packs_epi32(_mm256_cvtps_epi32(v.low), _mm256_cvtps_epi32(v.high));
+  return _mm256_add_epi16(rounded, _mm256_set1_epi16(std::int16_t(addend)));
+}
+// Rounded; the sum is at most 255, and what is below 0 saturates, so `low` is not needed.
+inline void store_rounded(std::uint8_t* p, Floats a, std::uint8_t* q, Floats b, Floats,
+                          int addend) {
+  const __m256i bytes =
+      unscramble(_mm256_packus_epi16(round_to_shorts(a, addend), round_to_shorts(b, addend)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(bytes));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm256_extracti128_si256(bytes, 1));
+}
+inline void store_rounded(std::uint8_t* p, Floats v, Floats, int addend, int lanes) {
+  const __m256i shorts = round_to_shorts(v, addend);
+  const __m128i bytes = _mm256_castsi256_si128(unscramble(_mm256_packus_epi16(shorts, shorts)));
   if (lanes == kLanes) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
   } else {

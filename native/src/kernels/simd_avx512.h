@@ -34,13 +34,28 @@ inline std::uint32_t less(Floats v, Floats threshold) {
   return _mm512_cmp_ps_mask(v, threshold, _CMP_LT_OQ);
 }
 inline Floats minimum(Floats a, Floats b) { return _mm512_min_ps(a, b); }
-inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
-  const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(addend));
+// The signs of 16 values each, v < limit.
+inline void store_less(std::uint8_t* p, Floats a, Floats limit_a, std::uint8_t* q, Floats b,
+                       Floats limit_b) {
+  const auto first = std::uint16_t(less(a, limit_a));
+  const auto second = std::uint16_t(less(b, limit_b));
+  std::memcpy(p, &first, 2);
+  std::memcpy(q, &second, 2);
+}
+// Rounded to the nearest integer, halves to even, not below `low`; the sum is within 0..255.
+inline void store_rounded(std::uint8_t* p, Floats v, Floats low, int addend, int lanes) {
+  const __m512i q =
+      _mm512_add_epi32(_mm512_cvtps_epi32(maximum(v, low)), _mm512_set1_epi32(addend));
   if (lanes == kLanes) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(q));
   } else {
     _mm512_mask_cvtepi32_storeu_epi8(p, __mmask16((1u << lanes) - 1), q);
   }
+}
+inline void store_rounded(std::uint8_t* p, Floats a, std::uint8_t* q, Floats b, Floats low,
+                          int addend) {
+  store_rounded(p, a, low, addend, kLanes);
+  store_rounded(q, b, low, addend, kLanes);
 }
 
 // Sixteen bytes as floats.

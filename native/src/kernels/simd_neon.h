@@ -69,16 +69,30 @@ inline std::uint32_t less(Floats v, Floats threshold) {
   }
   return bits;
 }
-// Rounded to the nearest integer, halves to even; the sum is within 0..255.
-inline void store_rounded(std::uint8_t* p, Floats v, int addend, int lanes) {
+// The signs of 16 values each, v < limit.
+inline void store_less(std::uint8_t* p, Floats a, Floats limit_a, std::uint8_t* q, Floats b,
+                       Floats limit_b) {
+  const auto first = std::uint16_t(less(a, limit_a));
+  const auto second = std::uint16_t(less(b, limit_b));
+  std::memcpy(p, &first, 2);
+  std::memcpy(q, &second, 2);
+}
+// Rounded to the nearest integer, halves to even, not below `low`; the sum is within 0..255.
+inline void store_rounded(std::uint8_t* p, Floats v, Floats low, int addend, int lanes) {
+  const Floats clamped = maximum(v, low);
   int16x4_t words[kQuads];
   for (int i = 0; i < kQuads; ++i) {
-    words[i] = vmovn_s32(vaddq_s32(vcvtnq_s32_f32(v.quad[i]), vdupq_n_s32(addend)));
+    words[i] = vmovn_s32(vaddq_s32(vcvtnq_s32_f32(clamped.quad[i]), vdupq_n_s32(addend)));
   }
   std::uint8_t all[kLanes];
   vst1_u8(all, vqmovun_s16(vcombine_s16(words[0], words[1])));
   vst1_u8(all + 8, vqmovun_s16(vcombine_s16(words[2], words[3])));
   std::memcpy(p, all, std::size_t(lanes));
+}
+inline void store_rounded(std::uint8_t* p, Floats a, std::uint8_t* q, Floats b, Floats low,
+                          int addend) {
+  store_rounded(p, a, low, addend, kLanes);
+  store_rounded(q, b, low, addend, kLanes);
 }
 
 // Sixteen bytes as floats.

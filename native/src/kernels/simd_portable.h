@@ -63,9 +63,25 @@ inline std::uint32_t less(const Floats& v, const Floats& threshold) {
   for (int i = 0; i < kLanes; ++i) bits |= std::uint32_t(v.lane[i] < threshold.lane[i]) << i;
   return bits;
 }
-// Rounded to the nearest integer, halves to even; the sum is within 0..255.
-inline void store_rounded(std::uint8_t* p, const Floats& v, int addend, int lanes) {
-  for (int i = 0; i < lanes; ++i) p[i] = std::uint8_t(int(std::nearbyint(v.lane[i])) + addend);
+// The signs of 16 values each, v < limit.
+inline void store_less(std::uint8_t* p, const Floats& a, const Floats& limit_a, std::uint8_t* q,
+                       const Floats& b, const Floats& limit_b) {
+  const auto first = std::uint16_t(less(a, limit_a));
+  const auto second = std::uint16_t(less(b, limit_b));
+  std::memcpy(p, &first, 2);
+  std::memcpy(q, &second, 2);
+}
+// Rounded to the nearest integer, halves to even, not below `low`; the sum is within 0..255.
+inline void store_rounded(std::uint8_t* p, const Floats& v, const Floats& low, int addend,
+                          int lanes) {
+  const Floats clamped = maximum(v, low);
+  for (int i = 0; i < lanes; ++i)
+    p[i] = std::uint8_t(int(std::nearbyint(clamped.lane[i])) + addend);
+}
+inline void store_rounded(std::uint8_t* p, const Floats& a, std::uint8_t* q, const Floats& b,
+                          const Floats& low, int addend) {
+  store_rounded(p, a, low, addend, kLanes);
+  store_rounded(q, b, low, addend, kLanes);
 }
 
 // Sixteen bytes as floats.

@@ -8,6 +8,9 @@ namespace bihrnet {
 #if defined(__x86_64__) || defined(_M_X64)
 extern const KernelTable kAvx512;
 extern const KernelTable kAvx2;
+#if defined(BIHRNET_AVX_VNNI)
+extern const ConvKernel kAvxVnniInt8;  // all its other kernels are those of AVX2
+#endif
 #endif
 #if defined(__aarch64__)
 extern const KernelTable kNeon;

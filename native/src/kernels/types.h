@@ -147,6 +147,7 @@ struct ConvKernel {
   // `weight_vectors` vectors of 16 words for each block.
   void (*expand)(const std::uint32_t* words, int blocks, std::uint32_t* vectors) = nullptr;
   int weight_vectors = 1;
+  int max_terms = 0;  // the longest sum that it holds; 0: every sum that a network may have
 };
 
 // Both halves of a ternary convolution; the first handles input rows.

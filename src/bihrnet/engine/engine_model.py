@@ -55,7 +55,8 @@ class EngineModel:
     Args:
         model: a `.bhr` file or its content.
         threads: threads of a run, the caller included; all cores of this process by default.
-        isa: "avx512", "avx2", "neon" or "portable"; by default `BIHRNET_ISA`, or the best one.
+        isa: "avx512", "avx_vnni", "avx2", "neon" or "portable"; by default `BIHRNET_ISA`, or the
+            best one.
         input_size: (height, width) of the crops where it is not the model's own.
 
     Raises:
