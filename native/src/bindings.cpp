@@ -146,31 +146,14 @@ NB_MODULE(_native, m) {
             network.max_pool(input, {kernel, stride, padding});
           },
           "input"_a, "kernel"_a, "stride"_a, "padding"_a)
-      .def("step_add", &Network::step_add, "tensor"_a, "channel"_a, "upsample"_a)
-      .def("step_multiply", &Network::step_multiply, "tensor"_a)
       .def(
-          "step_scale",
-          [](Network& network, const FloatArray& scale) { network.step_scale(floats(scale)); },
-          "scale"_a)
-      .def(
-          "step_shift",
-          [](Network& network, const FloatArray& shift) { network.step_shift(floats(shift)); },
-          "shift"_a)
-      .def("step_relu", &Network::step_relu)
-      .def(
-          "step_prelu",
-          [](Network& network, const FloatArray& slope) { network.step_prelu(floats(slope)); },
-          "slope"_a)
-      .def("step_sigmoid", &Network::step_sigmoid)
-      .def("step_store", &Network::step_store, "tensor"_a, "channel"_a)
-      .def(
-          "step_sign",
-          [](Network& network, int tensor, int channel, const FloatArray& threshold) {
-            network.step_sign(tensor, channel, floats(threshold));
+          "step",
+          [](Network& network, const std::string& name, int tensor, int channel, int upsample,
+             const std::optional<FloatArray>& values) {
+            network.step({name, tensor, channel, upsample,
+                          values ? floats(*values) : std::vector<float>{}});
           },
-          "tensor"_a, "channel"_a, "threshold"_a)
-      .def("step_quantize", &Network::step_quantize, "tensor"_a, "channel"_a)
-      .def("step_mean", &Network::step_mean, "tensor"_a, "channel"_a)
+          "name"_a, "tensor"_a = -1, "channel"_a = 0, "upsample"_a = 1, "values"_a = nb::none())
       .def("finish", &Network::finish, "input"_a, "output"_a);
 
   nb::class_<Engine>(m, "Engine", "A network that is ready to run.")

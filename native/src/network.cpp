@@ -1,6 +1,7 @@
 #include "network.h"
 
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace bihrnet {
@@ -48,6 +49,45 @@ std::size_t tap_bytes(Dot dot, int channels) {
 std::int64_t weight_bytes(const ConvInfo& conv) {
   return std::int64_t(conv.mul.size()) * conv.kernel_height * conv.kernel_width *
          std::int64_t(conv.tap_bytes);
+}
+
+// What the tensor of a step must be like.
+enum class StepTensor {
+  none,
+  added,      // up-sampled to the op's size; channels may repeat
+  same_size,  // of the op's height and width
+  factor,     // of one pixel and the op's channels
+  one_pixel,
+};
+
+// What a step of the model file takes.
+struct StepRule {
+  const char* name;
+  StepKind kind;
+  bool values;  // one per channel
+  StepTensor tensor = StepTensor::none;
+  ElementType type = ElementType::f32;  // of the tensor
+};
+
+constexpr StepRule kStepRules[] = {
+    {"add", StepKind::add, false, StepTensor::added},
+    {"multiply", StepKind::multiply, false, StepTensor::factor},
+    {"relu", StepKind::relu, false},
+    {"prelu", StepKind::prelu, true},
+    {"scale", StepKind::scale, true},
+    {"shift", StepKind::shift, true},
+    {"sigmoid", StepKind::sigmoid, false},
+    {"store", StepKind::store, false, StepTensor::same_size},
+    {"sign", StepKind::sign, true, StepTensor::same_size, ElementType::bits},
+    {"quantise", StepKind::quantize, false, StepTensor::same_size, ElementType::u8},
+    {"mean", StepKind::mean, false, StepTensor::one_pixel},
+};
+
+const StepRule& step_rule(const std::string& name) {
+  for (const StepRule& rule : kStepRules) {
+    if (name == rule.name) return rule;
+  }
+  throw std::invalid_argument("there is no step " + name);
 }
 
 }  // namespace
@@ -150,17 +190,6 @@ const OpInfo& Network::current() const {
   return ops_.back();
 }
 
-void Network::step(StepInfo step) {
-  (void)current();
-  require(!finished(), "the network is finished");
-  ops_.back().steps.push_back(std::move(step));
-}
-
-void Network::step_values(StepKind kind, std::vector<float> values) {
-  require_size(values, current().channels, "a step's values have the wrong size");
-  step({kind, -1, 0, 0, std::move(values)});
-}
-
 // The tensor, where it has room for the current op's channels from `channel` on.
 const TensorInfo& Network::slice(int tensor, int channel, ElementType type) const {
   const TensorInfo& info = find(tensor);
@@ -169,65 +198,51 @@ const TensorInfo& Network::slice(int tensor, int channel, ElementType type) cons
   return info;
 }
 
-void Network::step_add(int tensor, int channel, int upsample) {
-  const TensorInfo& whole = find(tensor);
-  const bool repeats = channel == 0 && whole.type == ElementType::f32 &&
+// An added tensor has the op's size once it is up-sampled. Where it has fewer channels, in whole
+// blocks, they repeat.
+void Network::check_added(const StepSpec& spec, int shift) const {
+  const TensorInfo& whole = find(spec.tensor);
+  const bool repeats = spec.channel == 0 && whole.type == ElementType::f32 &&
                        whole.channels % kLanes == 0 && current().channels % whole.channels == 0;
-  const TensorInfo& info = repeats ? whole : slice(tensor, channel, ElementType::f32);
-  const int shift = upsample_shift(upsample);
+  const TensorInfo& info = repeats ? whole : slice(spec.tensor, spec.channel, ElementType::f32);
   require(info.height << shift == current().height && info.width << shift == current().width,
           "an added tensor has the wrong size");
-  step({StepKind::add, tensor, channel, shift, {}});
 }
 
-void Network::step_multiply(int tensor) {
-  const TensorInfo& info = slice(tensor, 0, ElementType::f32);
-  require(info.height == 1 && info.width == 1 && info.channels == current().channels,
-          "a factor has the wrong size");
-  step({StepKind::multiply, tensor, 0, 0, {}});
-}
-
-void Network::step_scale(std::vector<float> scale) {
-  step_values(StepKind::scale, std::move(scale));
-}
-
-void Network::step_shift(std::vector<float> shift) {
-  step_values(StepKind::shift, std::move(shift));
-}
-
-void Network::step_prelu(std::vector<float> slope) {
-  step_values(StepKind::prelu, std::move(slope));
-}
-
-void Network::step_relu() { step({StepKind::relu}); }
-
-void Network::step_sigmoid() { step({StepKind::sigmoid}); }
-
-void Network::step_write(StepKind kind, int tensor, int channel, ElementType type,
-                         std::vector<float> values) {
-  const TensorInfo& info = slice(tensor, channel, type);
-  require(info.height == current().height && info.width == current().width,
-          "a stored tensor has the wrong size");
-  step({kind, tensor, channel, 0, std::move(values)});
-}
-
-void Network::step_store(int tensor, int channel) {
-  step_write(StepKind::store, tensor, channel, ElementType::f32);
-}
-
-void Network::step_sign(int tensor, int channel, std::vector<float> threshold) {
-  require_size(threshold, current().channels, "a step's values have the wrong size");
-  step_write(StepKind::sign, tensor, channel, ElementType::bits, std::move(threshold));
-}
-
-void Network::step_quantize(int tensor, int channel) {
-  step_write(StepKind::quantize, tensor, channel, ElementType::u8);
-}
-
-void Network::step_mean(int tensor, int channel) {
-  const TensorInfo& info = slice(tensor, channel, ElementType::f32);
-  require(info.height == 1 && info.width == 1, "a mean has the wrong size");
-  step({StepKind::mean, tensor, channel, 0, {}});
+void Network::step(StepSpec spec) {
+  require(!finished(), "the network is finished");
+  const OpInfo& op = current();
+  const StepRule& rule = step_rule(spec.name);
+  require_size(spec.values, rule.values ? op.channels : 0, "a step's values have the wrong size");
+  const int shift = upsample_shift(spec.upsample);
+  require(shift == 0 || rule.tensor == StepTensor::added, "a step does not up-sample");
+  switch (rule.tensor) {
+    case StepTensor::none:
+      require(spec.tensor == -1 && spec.channel == 0, "a step takes no tensor");
+      break;
+    case StepTensor::added:
+      check_added(spec, shift);
+      break;
+    case StepTensor::same_size: {
+      const TensorInfo& info = slice(spec.tensor, spec.channel, rule.type);
+      require(info.height == op.height && info.width == op.width,
+              "a stored tensor has the wrong size");
+      break;
+    }
+    case StepTensor::factor: {
+      const TensorInfo& info = slice(spec.tensor, spec.channel, rule.type);
+      require(info.height == 1 && info.width == 1 && info.channels == op.channels,
+              "a factor has the wrong size");
+      break;
+    }
+    case StepTensor::one_pixel: {
+      const TensorInfo& info = slice(spec.tensor, spec.channel, rule.type);
+      require(info.height == 1 && info.width == 1, "a mean has the wrong size");
+      break;
+    }
+  }
+  ops_.back().steps.push_back(
+      {rule.kind, spec.tensor, spec.channel, shift, std::move(spec.values)});
 }
 
 void Network::finish(int input, int output) {

@@ -22,6 +22,15 @@ struct TensorInfo {
   int zero_point;
 };
 
+// A step as it is described, in the words of the model file.
+struct StepSpec {
+  std::string name;
+  int tensor = -1;              // number of the tensor that it reads or writes
+  int channel = 0;              // first channel of that tensor
+  int upsample = 1;             // add: factor of nearest-neighbor up-sampling
+  std::vector<float> values{};  // one per channel of the op: scale, shift, slope or threshold
+};
+
 // A step of an op, on tensors instead of addresses.
 struct StepInfo {
   StepKind kind;
@@ -84,19 +93,8 @@ class Network {
   void load(int input, int upsample);
   void max_pool(int input, PoolInfo pool);
 
-  // The channels of a tensor that has fewer than the op repeat, where they are whole blocks of 16
-  // that divide the op's.
-  void step_add(int tensor, int channel, int upsample);
-  void step_multiply(int tensor);
-  void step_scale(std::vector<float> scale);
-  void step_shift(std::vector<float> shift);
-  void step_relu();
-  void step_prelu(std::vector<float> slope);
-  void step_sigmoid();
-  void step_store(int tensor, int channel);
-  void step_sign(int tensor, int channel, std::vector<float> threshold);
-  void step_quantize(int tensor, int channel);
-  void step_mean(int tensor, int channel);
+  // Adds a step to the last op. The table in network.cpp says what each kind of step takes.
+  void step(StepSpec spec);
 
   // Names the image (u8, 3 channels) and the heatmaps (f32). Nothing can be added afterwards.
   void finish(int input, int output);
@@ -116,10 +114,7 @@ class Network {
   const TensorInfo& find(int tensor) const;
   const TensorInfo& slice(int tensor, int channel, ElementType type) const;
   const OpInfo& current() const;
-  void step(StepInfo step);
-  void step_write(StepKind kind, int tensor, int channel, ElementType type,
-                  std::vector<float> values = {});
-  void step_values(StepKind kind, std::vector<float> values);
+  void check_added(const StepSpec& spec, int shift) const;
 
   std::vector<TensorInfo> tensors_;
   std::vector<OpInfo> ops_;

@@ -109,11 +109,11 @@ Case random_case(unsigned seed) {
       network.tensor(types[int(dot)], height, width, inputs, 1, dot == Dot::int8 ? 7 : 0);
   network.conv(image, conv(random, Dot::f32, 3, inputs, 1, 1, 1, 0, 0));
   if (dot == Dot::binary) {
-    network.step_sign(data, 0, random.integers(inputs, -300, 300));
+    network.step({.name = "sign", .tensor = data, .channel = 0, .values = random.integers(inputs, -300, 300)});
   } else if (dot == Dot::int8) {
-    network.step_quantize(data, 0);
+    network.step({.name = "quantise", .tensor = data, .channel = 0});
   } else {
-    network.step_store(data, 0);
+    network.step({.name = "store", .tensor = data, .channel = 0});
   }
 
   ConvInfo info =
@@ -135,26 +135,26 @@ Case random_case(unsigned seed) {
   } else {
     network.conv(data, std::move(info));
   }
-  network.step_shift(random.integers(outputs, -5, 5));
-  network.step_prelu(random.integers(outputs, -2, 2));
-  network.step_store(out, offset);
-  network.step_add(out, offset, 1);
-  network.step_sign(bits, offset, random.integers(outputs, -50, 50));
-  network.step_relu();
-  network.step_quantize(bytes, 0);
+  network.step({.name = "shift", .values = random.integers(outputs, -5, 5)});
+  network.step({.name = "prelu", .values = random.integers(outputs, -2, 2)});
+  network.step({.name = "store", .tensor = out, .channel = offset});
+  network.step({.name = "add", .tensor = out, .channel = offset, .upsample = 1});
+  network.step({.name = "sign", .tensor = bits, .channel = offset, .values = random.integers(outputs, -50, 50)});
+  network.step({.name = "relu"});
+  network.step({.name = "quantise", .tensor = bytes, .channel = 0});
 
   const int pooled =
       network.tensor(ElementType::f32, out_height, out_width, outputs + offset, 1, 0);
   network.max_pool(out, {3, 1, 1});
-  network.step_store(pooled, 0);
+  network.step({.name = "store", .tensor = pooled, .channel = 0});
 
   // Bits and bytes as numbers again.
   network.conv(bits, conv(random, Dot::binary, outputs + offset, 2, 1, 1, 1, 0, 0));
-  network.step_store(heatmaps, 0);
+  network.step({.name = "store", .tensor = heatmaps, .channel = 0});
   network.conv(bytes, conv(random, Dot::int8, outputs, 1, 1, 1, 1, 0, 0));
-  network.step_store(heatmaps, 2);
+  network.step({.name = "store", .tensor = heatmaps, .channel = 2});
   network.conv(pooled, conv(random, Dot::f32, outputs + offset, outputs, 1, 1, 1, 0, 0));
-  network.step_store(heatmaps, 3);
+  network.step({.name = "store", .tensor = heatmaps, .channel = 3});
   network.finish(image, heatmaps);
   result.images = random.bytes(std::size_t(kImages * height * width * 3));
   result.heatmap_size = std::size_t(kImages * out_height * out_width * (3 + outputs));
@@ -178,20 +178,20 @@ Case gated_case(unsigned seed) {
   const int bytes = network.tensor(ElementType::u8, height, width, channels, 1, 100);
   const int heatmaps = network.tensor(ElementType::f32, height, width, 3, 1, 0);
   network.conv(image, conv(random, Dot::f32, 3, channels, 1, 1, 1, 0, 0));
-  network.step_store(x, 0);
-  network.step_mean(gate, 0);
+  network.step({.name = "store", .tensor = x, .channel = 0});
+  network.step({.name = "mean", .tensor = gate, .channel = 0});
   network.load(x, 1);
-  network.step_multiply(gate);
-  network.step_sign(bits, offset, random.integers(channels, -300, 300));
+  network.step({.name = "multiply", .tensor = gate});
+  network.step({.name = "sign", .tensor = bits, .channel = offset, .values = random.integers(channels, -300, 300)});
   network.load(x, 1);
   std::vector<float> scale = random.integers(channels, -1, 1);
   for (float& value : scale) value *= random.within(0, 1) != 0 ? 1e20f : 1;
-  network.step_scale(std::move(scale));
-  network.step_quantize(bytes, 0);
+  network.step({.name = "scale", .values = std::move(scale)});
+  network.step({.name = "quantise", .tensor = bytes, .channel = 0});
   network.conv(bits, conv(random, Dot::binary, channels + offset, 1, 1, 1, 1, 0, 0));
-  network.step_store(heatmaps, 0);
+  network.step({.name = "store", .tensor = heatmaps, .channel = 0});
   network.conv(bytes, conv(random, Dot::int8, channels, 2, 1, 1, 1, 0, 0));
-  network.step_store(heatmaps, 1);
+  network.step({.name = "store", .tensor = heatmaps, .channel = 1});
   network.finish(image, heatmaps);
   result.images = random.bytes(std::size_t(kImages * height * width * 3));
   result.heatmap_size = std::size_t(kImages * height * width * 3);
@@ -210,12 +210,12 @@ Case largest_count_case(int inputs) {
   const int bits = network.tensor(ElementType::bits, kHeight, kWidth, inputs, 1, 0);
   const int heatmaps = network.tensor(ElementType::f32, 1, 1, kOutputs, 1, 0);
   network.conv(image, conv(random, Dot::f32, 3, inputs, 1, 1, 1, 0, 0));
-  network.step_sign(bits, 0, std::vector<float>(std::size_t(inputs), 1e9f));
+  network.step({.name = "sign", .tensor = bits, .channel = 0, .values = std::vector<float>(std::size_t(inputs), 1e9f)});
   ConvInfo info = conv(random, Dot::binary, inputs, kOutputs, kHeight, kWidth, 1, 0, 0);
   info.weights.assign(info.weights.size(), 0);
   info.mul.assign(std::size_t(kOutputs), 1.0f);
   network.conv(bits, std::move(info));
-  network.step_store(heatmaps, 0);
+  network.step({.name = "store", .tensor = heatmaps, .channel = 0});
   network.finish(image, heatmaps);
   result.images = random.bytes(std::size_t(kImages * kHeight * kWidth * 3));
   result.heatmap_size = std::size_t(kImages * kOutputs);

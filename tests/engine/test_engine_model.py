@@ -246,7 +246,7 @@ class TestDescribing:
             (lambda n: n.max_pool(1, 2, 0, 0), "out of range"),
             (lambda n: n.max_pool(1, 2, 2, 2), "out of range"),
             (lambda n: n.max_pool(1, 9, 1, 0), "larger than its input"),
-            (lambda n: n.step_relu(), "belongs to no op"),
+            (lambda n: n.step("relu"), "belongs to no op"),
             (lambda n: n.finish(0, 1), "no ops"),
             (lambda n: n.finish(2, 1), "not a u8 tensor"),
         ],
@@ -295,16 +295,21 @@ class TestDescribing:
     @pytest.mark.parametrize(
         ("step", "sentence"),
         [
-            (lambda n: n.step_store(1, 1), "does not fit"),
-            (lambda n: n.step_store(2, 0), "does not fit"),
-            (lambda n: n.step_quantize(1, 0), "does not fit"),
-            (lambda n: n.step_sign(1, 0, np.zeros(16, np.float32)), "does not fit"),
-            (lambda n: n.step_sign(2, 0, np.zeros(15, np.float32)), "wrong size"),
-            (lambda n: n.step_prelu(np.zeros(17, np.float32)), "wrong size"),
-            (lambda n: n.step_add(1, 0, 2), "wrong size"),
-            (lambda n: n.step_multiply(1), "wrong size"),
-            (lambda n: n.step_mean(1, 0), "wrong size"),
-            (lambda n: n.step_add(1, -1, 1), "does not fit"),
+            (lambda n: n.step("store", 1, 1), "does not fit"),
+            (lambda n: n.step("store", 2, 0), "does not fit"),
+            (lambda n: n.step("quantise", 1, 0), "does not fit"),
+            (lambda n: n.step("sign", 1, 0, values=np.zeros(16, np.float32)), "does not fit"),
+            (lambda n: n.step("sign", 2, 0, values=np.zeros(15, np.float32)), "wrong size"),
+            (lambda n: n.step("prelu", values=np.zeros(17, np.float32)), "wrong size"),
+            (lambda n: n.step("add", 1, 0, 2), "wrong size"),
+            (lambda n: n.step("multiply", 1), "wrong size"),
+            (lambda n: n.step("mean", 1, 0), "wrong size"),
+            (lambda n: n.step("prelu"), "wrong size"),
+            (lambda n: n.step("relu", values=np.zeros(16, np.float32)), "wrong size"),
+            (lambda n: n.step("relu", 1), "takes no tensor"),
+            (lambda n: n.step("store", 1, 0, 2), "does not up-sample"),
+            (lambda n: n.step("tanh"), "no step tanh"),
+            (lambda n: n.step("add", 1, -1, 1), "does not fit"),
         ],
     )
     def test_refused_steps(self, network, step, sentence):
@@ -314,19 +319,19 @@ class TestDescribing:
 
     @pytest.mark.parametrize(
         "more",
-        [lambda n: n.step_relu(), lambda n: n.load(1, 1), lambda n: n.max_pool(1, 2, 2, 0)],
+        [lambda n: n.step("relu"), lambda n: n.load(1, 1), lambda n: n.max_pool(1, 2, 2, 0)],
     )
     def test_a_finished_network_does_not_change(self, network, more):
         """The image and what may be written are checked for all ops when it is finished."""
         self.conv(network)
-        network.step_store(1, 0)
+        network.step("store", 1, 0)
         network.finish(0, 1)
         with pytest.raises(ValueError, match="is finished"):
             more(network)
 
     def test_results_are_never_lost_in_a_copy(self, network):
         self.conv(network)
-        network.step_store(1, 0)
+        network.step("store", 1, 0)
         network.finish(0, 1)
         engine = _native.Engine(network, "portable", 1)
         images, heatmaps = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 16, 8, 8), np.float32)
@@ -340,7 +345,7 @@ class TestDescribing:
 
     def test_reading_a_tensor_before_it_is_written(self, network):
         network.load(1, 1)
-        network.step_store(network.tensor("f32", 8, 8, 16), 0)
+        network.step("store", network.tensor("f32", 8, 8, 16), 0)
         network.finish(0, 1)
         with pytest.raises(ValueError, match="before it is written"):
             _native.Engine(network, "portable", 1)

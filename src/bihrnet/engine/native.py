@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bihrnet.engine import _native
 from bihrnet.engine.graph import (
+    STEPS,
     AddStep,
     AnyConv,
     Conv,
@@ -18,23 +19,16 @@ from bihrnet.engine.graph import (
     Graph,
     Load,
     MaxPool,
-    MeanStep,
-    MultiplyStep,
     Op,
-    PreluStep,
-    QuantizeStep,
-    ReluStep,
-    ScaleStep,
-    ShiftStep,
-    SigmoidStep,
-    SignStep,
     Step,
-    StoreStep,
     Tensor,
+    constant_fields,
 )
 from bihrnet.engine.validation import infer_sizes
 
 Constants = Mapping[str, NDArray[Any]]
+
+_STEP_NAMES = {kind: name for name, kind in STEPS.items()}
 
 
 def native_network(
@@ -96,10 +90,7 @@ class _NetworkBuilder:
         else:
             self.add_conv(op)
         for step in op.steps:
-            if isinstance(step, AddStep):
-                self.network.step_add(added[step], step.channel, step.upsample)
-            else:
-                self.add_step(step)
+            self.add_step(step, added.get(step))
 
     def op_channels(self, op: Op) -> int:
         """Channels of the op's value."""
@@ -143,32 +134,20 @@ class _NetworkBuilder:
             repeated = self.network.tensor("f32", *self.sizes[name], channels)
             for first in range(0, channels, source.channels):
                 self.network.load(source_id, 1)
-                self.network.step_store(repeated, first)
+                self.network.step("store", repeated, first)
                 self.op_names.append(op_name)
             self.repeated_tensors[name, channels] = repeated
         return self.repeated_tensors[name, channels]
 
-    def add_step(self, step: Step) -> None:
-        """Add a step to the last op; `AddStep` is a matter of `add_op`."""
-        network = self.network
-        if isinstance(step, MultiplyStep):
-            network.step_multiply(self.tensor_ids[step.tensor])
-        elif isinstance(step, ScaleStep):
-            network.step_scale(self.floats(step.scale))
-        elif isinstance(step, ShiftStep):
-            network.step_shift(self.floats(step.shift))
-        elif isinstance(step, ReluStep):
-            network.step_relu()
-        elif isinstance(step, PreluStep):
-            network.step_prelu(self.floats(step.slope))
-        elif isinstance(step, SigmoidStep):
-            network.step_sigmoid()
-        elif isinstance(step, StoreStep):
-            network.step_store(self.tensor_ids[step.tensor], step.channel)
-        elif isinstance(step, SignStep):
-            threshold = self.floats(step.threshold)
-            network.step_sign(self.tensor_ids[step.tensor], step.channel, threshold)
-        elif isinstance(step, QuantizeStep):
-            network.step_quantize(self.tensor_ids[step.tensor], step.channel)
-        elif isinstance(step, MeanStep):
-            network.step_mean(self.tensor_ids[step.tensor], step.channel)
+    def add_step(self, step: Step, added: int | None) -> None:
+        """Add a step to the last op; `added` is the id of the tensor that an `AddStep` adds."""
+        tensor = getattr(step, "tensor", None)
+        tensor_id = -1 if tensor is None else self.tensor_ids[tensor]
+        values = [self.floats(name) for _, name in constant_fields(step)]
+        self.network.step(
+            _STEP_NAMES[type(step)],
+            tensor=tensor_id if added is None else added,
+            channel=getattr(step, "channel", 0),
+            upsample=getattr(step, "upsample", 1),
+            values=values[0] if values else None,
+        )
