@@ -17,6 +17,7 @@ from bihrnet.nn import latent_parameters
 from bihrnet.nn.layers.binarize import Sign
 from bihrnet.training.binarization import BinarizationSchedule
 from bihrnet.training.module import PoseTraining
+from bihrnet.training.options import RunOptions
 from bihrnet.training.recipe import BinarizationSection
 from bihrnet.training.run import train
 
@@ -28,7 +29,8 @@ def schedule(network: torch.nn.Module, steps: int = 21, **fields: object) -> Bin
 
 
 def train_here(out: Path, *, resume: bool = False, **recipe: object) -> Path:
-    return train(tiny_recipe(**recipe), Path(), out=out, resume=resume, workers=0)
+    options = RunOptions(data=Path(), out=out, resume=resume, workers=0)
+    return train(tiny_recipe(**recipe), options)
 
 
 @pytest.fixture
