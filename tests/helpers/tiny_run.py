@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset, Person
+from bihrnet.data.registry import DatasetEntry
 from bihrnet.nn.layers.binary_unit import BinaryUnit, UnitStyle
 from bihrnet.nn.registry import Architecture
 from bihrnet.skeleton import LSP, Skeleton
@@ -108,6 +109,10 @@ def load_dots(
     return draw_people(44 if split == "train" else 10, seed=split == "train")
 
 
+def find_dots(name: str) -> DatasetEntry:
+    return DatasetEntry(name, ("val", "train"), LSP, load_dots)
+
+
 def build_tiny(architecture: str, joints: int) -> torch.nn.Module:
     return {"tiny": TinyNet, "tiny-real": TinyRealNet}[architecture](joints)
 
@@ -118,6 +123,7 @@ def find_tiny(architecture: str) -> Architecture:
 
 def use_tiny(replace: Callable[[object, str, object], None] = setattr) -> None:
     """Let recipes name the data set "dots" and the networks above."""
+    replace(datasets, "find_dataset", find_dots)
     replace(datasets, "load_dataset", load_dots)
     replace(nn, "build", build_tiny)
     replace(run, "find", find_tiny)

@@ -211,7 +211,7 @@ def test_a_batch_system_stops_the_loaders_too(tmp_path):
 def test_two_processes_compute_what_one_does(tmp_path, monkeypatch):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     script = [sys.executable, tiny_run.__file__, str(tmp_path / "two"), "2", str(tmp_path / "2")]
-    subprocess.run(script, check=True, capture_output=True, env=environment, timeout=120)
+    subprocess.run(script, check=True, capture_output=True, env=environment, timeout=240)
     monkeypatch.setattr(History, "add_step", History.add_step)  # put back what is changed below
     tiny_run.write_losses(tmp_path / "1")
     train_here(tmp_path / "one", architecture="tiny-real")

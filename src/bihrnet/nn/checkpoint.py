@@ -208,7 +208,7 @@ def _first_mismatch(error: RuntimeError) -> str:
 
 
 def _recipe(fields: Mapping[str, Any]) -> dict[str, Any]:
-    recipe = with_new_keys(fields)
+    recipe = with_new_keys(dict(fields))
     for section in ("data", "evaluation", "binarization"):
         if not isinstance(recipe.get(section, {}), dict):
             raise TypeError(f"its recipe has {recipe[section]!r} as {section}")

@@ -91,9 +91,11 @@ def train(recipe: Recipe, options: RunOptions = _DEFAULTS) -> Path:
 
 def _check_networks(recipe: Recipe) -> None:
     """Check what the schema cannot, because it does not know the networks."""
-    for name in (recipe.architecture, recipe.teacher and recipe.teacher.architecture):
-        if name is not None:
-            find(name).check_size(recipe.data.input_size)
+    names = [recipe.architecture]
+    if recipe.teacher is not None:
+        names.append(recipe.teacher.architecture)
+    for name in names:
+        find(name).check_size(recipe.data.input_size)
 
 
 def _load_data(recipe: Recipe, data: Path | None) -> tuple[TopDownDataset, TopDownDataset]:
