@@ -120,4 +120,4 @@ def test_the_second_stage_starts_from_the_real_weights_of_the_first(tmp_path, ca
     start = str(first / "best.ckpt")
     with caplog.at_level("INFO", "bihrnet"):
         train_here(tmp_path, name="second", epochs=1, initialize_from=start)
-    assert f"started from {start}: {len(weights)} of {len(weights)} tensors" in caplog.text
+    assert f"initialized from {start}: {len(weights)} of {len(weights)} tensors" in caplog.text
