@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bihrnet.cli.output import message
 from bihrnet.errors import BihrnetError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def train(
 
     # A mistake in the recipe is reported before PyTorch is loaded, which takes seconds.
     loaded = _with_teacher(load_recipe(recipe, overrides or []), teacher, teacher_answers)
-    print("loading PyTorch ...", file=sys.stderr, flush=True)
+    message("loading PyTorch ...")
     try:
         from bihrnet.training.process import keep_freed_memory
         from bihrnet.training.run import train as run
