@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from test_run import differences, load
-from tiny_run import TinyNet, TinyRealNet, at_step, tiny_recipe, use_tiny
+from tiny_run import TinyNet, TinyRealNet, at_step, draw_people, tiny_recipe, use_tiny
 
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import latent_parameters
@@ -80,7 +80,7 @@ def test_a_network_without_binary_layers_is_refused():
 
 def test_the_module_goes_on_with_it_and_evaluates_the_exact_sign():
     network = TinyNet(14)
-    PoseTraining(tiny_recipe(binarization=PROGRESSIVE), network, 5, validation=None)
+    PoseTraining(tiny_recipe(binarization=PROGRESSIVE), network, 5, draw_people(4, seed=0))
     (sign,) = (module for module in network.modules() if isinstance(module, Sign))
     x = torch.tensor([-0.5, 0.5])
     assert sign.eval()(x).tolist() == [-1, 1]
