@@ -27,7 +27,7 @@ from bihrnet.data.augmentation import Augmentation
 from bihrnet.data.top_down import TopDownDataset
 from bihrnet.nn.layers import fused
 from bihrnet.training.losses import joints_mse
-from bihrnet.training.memory import keep_freed_memory
+from bihrnet.training.process import keep_freed_memory
 
 CLOCKS: dict[str, Callable[[], float]] = {"cpu": time.process_time, "wall": time.perf_counter}
 ADAMS: dict[str, dict[str, bool]] = {

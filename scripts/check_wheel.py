@@ -70,7 +70,7 @@ def look_inside(wheel: Path) -> None:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
     expected = {
         *paths_below(PACKAGE, (".py", ".pyi", ".typed", ".bhr", ".md", ".jpg")),
-        *(f"bihrnet/recipes/{file.name}" for file in (REPOSITORY / "recipes").glob("*.yaml")),
+        *(f"bihrnet/{path.relative_to(REPOSITORY)}" for path in REPOSITORY.glob("recipes/*/*")),
     }
     if missing := sorted(expected - sizes.keys()):
         raise SystemExit(f"{wheel.name} lacks {', '.join(missing)}")

@@ -16,11 +16,14 @@ from torch import Tensor
 
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset, Person
+from bihrnet.data.registry import DatasetEntry
 from bihrnet.nn.layers.binary_unit import BinaryUnit, UnitStyle
+from bihrnet.nn.registry import Architecture
 from bihrnet.skeleton import LSP, Skeleton
-from bihrnet.training import datasets
+from bihrnet.training import datasets, run
 from bihrnet.training.history import History
 from bihrnet.training.module import PoseTraining
+from bihrnet.training.options import RunOptions
 from bihrnet.training.recipe import Recipe
 from bihrnet.training.recipe_files import parse_recipe
 from bihrnet.training.run import train
@@ -106,14 +109,24 @@ def load_dots(
     return draw_people(44 if split == "train" else 10, seed=split == "train")
 
 
+def find_dots(name: str) -> DatasetEntry:
+    return DatasetEntry(name, ("val", "train"), LSP, load_dots)
+
+
 def build_tiny(architecture: str, joints: int) -> torch.nn.Module:
     return {"tiny": TinyNet, "tiny-real": TinyRealNet}[architecture](joints)
 
 
+def find_tiny(architecture: str) -> Architecture:
+    return Architecture(architecture, "", architecture == "tiny", build_tiny, {})
+
+
 def use_tiny(replace: Callable[[object, str, object], None] = setattr) -> None:
     """Let recipes name the data set "dots" and the networks above."""
+    replace(datasets, "find_dataset", find_dots)
     replace(datasets, "load_dataset", load_dots)
     replace(nn, "build", build_tiny)
+    replace(run, "find", find_tiny)
 
 
 def at_step(step: int, action: Callable[[], None]) -> None:
@@ -146,7 +159,8 @@ def main() -> None:
     use_tiny()
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         write_losses(losses)
-    train(tiny_recipe(architecture="tiny-real"), Path(), out=out, devices=devices, workers=0)
+    options = RunOptions(data=Path(), out=out, devices=devices, workers=0)
+    train(tiny_recipe(architecture="tiny-real"), options)
 
 
 if __name__ == "__main__":

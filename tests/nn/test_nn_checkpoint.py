@@ -147,6 +147,19 @@ def test_real_weights_of_binary_layers_travel_with_the_recipe(
         assert ((kept - original).abs() <= rounding).all(), name
 
 
+def test_an_older_checkpoint_means_the_same(network: nn.Module, tmp_path: Path) -> None:
+    """Its recipe was stored with the keys of that time."""
+    first_stage = copy.deepcopy(network)
+    use_real_weights(first_stage)
+    path = tmp_path / "old.ckpt"
+    metadata = with_recipe(binarisation={"weights": "real"}, optimiser={"lr": 0.1})
+    save_slim_checkpoint(path, first_stage, metadata, half=False)
+    checkpoint = read_checkpoint(path)
+    assert torch.equal(heatmaps(checkpoint.build()), heatmaps(first_stage))
+    expected = {"name": "tiny", "binarization": {"weights": "real"}, "optimizer": {"lr": 0.1}}
+    assert checkpoint.recipe == expected
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_what_cross_entropy_has_trained_is_read_as_heatmaps(
     network: nn.Module, tmp_path: Path, half: bool

@@ -27,7 +27,8 @@ def wheel(script, tmp_path):
     def make(lacking: str = "", more: str = "bihrnet-0.dist-info/METADATA") -> Path:
         suffixes = (".py", ".pyi", ".typed", ".bhr", ".md", ".jpg")
         names = {*script.paths_below(script.PACKAGE, suffixes), more}
-        names |= {f"bihrnet/recipes/{file.name}" for file in REPOSITORY.glob("recipes/*.yaml")}
+        recipes = REPOSITORY.glob("recipes/*/*.yaml")
+        names |= {f"bihrnet/{path.relative_to(REPOSITORY)}" for path in recipes}
         names.add("bihrnet/engine/_native.cpython-311-x86_64-linux-gnu.so")
         with zipfile.ZipFile(tmp_path / "bihrnet-0-any.whl", "w") as archive:
             for name in names - {lacking}:
@@ -47,7 +48,7 @@ def test_a_whole_wheel_passes(script, wheel, capsys):
     [
         "bihrnet/weights/bihrnet-w32__lspet-128x128-18epochs.bhr",
         "bihrnet/samples/person.jpg",
-        "bihrnet/recipes/base-lspet.yaml",
+        "bihrnet/recipes/lspet/base.yaml",
         "bihrnet/py.typed",
         "bihrnet/engine/_native.pyi",
     ],

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from test_run import differences, load
-from tiny_run import TinyNet, TinyRealNet, at_step, tiny_recipe, use_tiny
+from tiny_run import TinyNet, TinyRealNet, at_step, draw_people, tiny_recipe, use_tiny
 
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import latent_parameters
 from bihrnet.nn.layers.binarize import Sign
 from bihrnet.training.binarization import BinarizationSchedule
 from bihrnet.training.module import PoseTraining
+from bihrnet.training.options import RunOptions
 from bihrnet.training.recipe import BinarizationSection
 from bihrnet.training.run import train
 
@@ -28,7 +29,8 @@ def schedule(network: torch.nn.Module, steps: int = 21, **fields: object) -> Bin
 
 
 def train_here(out: Path, *, resume: bool = False, **recipe: object) -> Path:
-    return train(tiny_recipe(**recipe), Path(), out=out, resume=resume, workers=0)
+    options = RunOptions(data=Path(), out=out, resume=resume, workers=0)
+    return train(tiny_recipe(**recipe), options)
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_a_network_without_binary_layers_is_refused():
 
 def test_the_module_goes_on_with_it_and_evaluates_the_exact_sign():
     network = TinyNet(14)
-    PoseTraining(tiny_recipe(binarization=PROGRESSIVE), network, 5, validation=None)
+    PoseTraining(tiny_recipe(binarization=PROGRESSIVE), network, 5, draw_people(4, seed=0))
     (sign,) = (module for module in network.modules() if isinstance(module, Sign))
     x = torch.tensor([-0.5, 0.5])
     assert sign.eval()(x).tolist() == [-1, 1]
@@ -118,4 +120,4 @@ def test_the_second_stage_starts_from_the_real_weights_of_the_first(tmp_path, ca
     start = str(first / "best.ckpt")
     with caplog.at_level("INFO", "bihrnet"):
         train_here(tmp_path, name="second", epochs=1, initialize_from=start)
-    assert f"started from {start}: {len(weights)} of {len(weights)} tensors" in caplog.text
+    assert f"initialized from {start}: {len(weights)} of {len(weights)} tensors" in caplog.text

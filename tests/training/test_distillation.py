@@ -1,4 +1,4 @@
-"""KL distillation and the frozen teacher."""
+"""Distillation losses and the frozen teacher."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ import torch
 from torch import nn
 
 from bihrnet.nn.logits import heatmaps
-from bihrnet.training.distillation import (
-    Teacher,
-    distillation_loss,
-    heatmap_kl,
-    soft_label_bce,
-)
+from bihrnet.training.distillation import distillation_loss, heatmap_kl, soft_label_bce
+from bihrnet.training.teacher import Teacher
 
 
 def scalar_kl(student: list[float], teacher: list[float]) -> float:

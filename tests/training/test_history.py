@@ -7,8 +7,7 @@ import csv
 import cv2
 import pytest
 
-from bihrnet.training.curves import draw_curves
-from bihrnet.training.history import History
+from bihrnet.training.history import History, draw_curves
 
 
 def two_epochs() -> History:

@@ -14,12 +14,14 @@ from bihrnet.nn.logits import SigmoidHeatmaps, heatmaps
 from bihrnet.nn.torch_model import TorchModel
 from bihrnet.skeleton import LSP
 from bihrnet.training.batches import validation_batches
-from bihrnet.training.distillation import Teacher, heatmap_kl
+from bihrnet.training.distillation import heatmap_kl
 from bihrnet.training.losses import adaptive_wing, binary_cross_entropy
 from bihrnet.training.module import PoseTraining
+from bihrnet.training.options import RunOptions
 from bihrnet.training.run import _trainer
 from bihrnet.training.run_callback import RunCallback
 from bihrnet.training.run_folder import RunFolder
+from bihrnet.training.teacher import Teacher
 
 PEOPLE = draw_people(10, seed=1)
 SPEC = ModelSpec("tiny", LSP, (32, 32))
@@ -122,7 +124,7 @@ def test_logits_are_evaluated_as_heatmaps(tmp_path, flip_test):
         network[4].bias.fill_(-50)  # as in the background: outputs would all be "absent"
     module = PoseTraining(recipe, network, 5, PEOPLE)
     folder = RunFolder(tmp_path, recipe)
-    trainer = _trainer(recipe, folder, RunCallback(folder, 10), 1, 1, tensorboard=False)
+    trainer = _trainer(recipe, folder, RunCallback(folder, 10), RunOptions())
     dataset = TopDownDataset(PEOPLE, (32, 32), 1.0)
     loader = validation_batches(dataset, 4, rank=0, processes=1, workers=0)
     trainer.validate(module, loader, verbose=False)
@@ -143,7 +145,7 @@ def test_validation_agrees_with_evaluate(tmp_path, flip_test):
     network = TinyNet(14)
     module = PoseTraining(recipe, network, 5, PEOPLE)
     callback = RunCallback(RunFolder(tmp_path, recipe), 10)
-    trainer = _trainer(recipe, RunFolder(tmp_path, recipe), callback, 1, 1, tensorboard=False)
+    trainer = _trainer(recipe, RunFolder(tmp_path, recipe), callback, RunOptions())
     dataset = TopDownDataset(PEOPLE, (32, 32), 1.0)
     loader = validation_batches(dataset, 4, rank=0, processes=1, workers=0)
     trainer.validate(module, loader, verbose=False)

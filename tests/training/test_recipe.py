@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from tiny_run import tiny_recipe
 
@@ -18,7 +21,7 @@ from bihrnet.errors import BihrnetError
             "unknown key 'optimizer.momentum'; known there",
         ),
         ({"optimizer": {}}, "key 'optimizer.lr' is missing"),
-        ({"precision": "fp16"}, "precision: Input should be 'bf16' or 'fp32'"),
+        ({"precision": "fp16"}, "precision: Input should be 'auto', 'bf16' or 'fp32'"),
         ({"schedule": {"name": "multistep"}}, "a multistep schedule needs milestones"),
         ({"schedule": {"name": "multistep", "milestones": [2, 1]}}, "milestones must rise"),
         ({"epochs": 3, "evaluation": {"metric": "AP", "every": 2}}, "multiple of evaluation.every"),
@@ -28,11 +31,11 @@ from bihrnet.errors import BihrnetError
         ({"binarization": {"steepness": [0, 4]}}, "binarization.steepness.0: Input should be"),
         ({"binarization": {"weight": "real"}}, "'binarization.weight'; did you mean weights?"),
         ({"teacher": {"architecture": "tiny", "loss": "bce"}}, "takes logits, so it needs loss"),
-        ({"architecture": "hourglass-1"}, "hourglass-1 takes inputs whose sides are multiples"),
-        ({"teacher": {"architecture": "hourglass-2"}}, "multiples of 64, not 32x32"),
+        ({"optimiser": {"lr": 0.1}}, "key 'optimiser' is now called 'optimizer'"),
+        ({"binarisation": {}}, "key 'binarisation' is now called 'binarization'"),
     ],
 )
-def test_mistakes_are_told_in_one_sentence_naming_the_key(change, sentence):
+def test_mistakes_are_reported_in_one_sentence_naming_the_key(change, sentence):
     with pytest.raises(BihrnetError, match=r"^tiny: ") as caught:
         tiny_recipe(**change)
     assert sentence in str(caught.value)
@@ -66,6 +69,12 @@ def test_mistakes_inside_sections(change, sentence):
     with pytest.raises(BihrnetError, match=r"^tiny: ") as caught:
         tiny_recipe(data=data(**change))
     assert sentence in str(caught.value)
+
+
+def test_the_schema_needs_no_torch():
+    code = "import sys, bihrnet.training.recipe_files; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_a_recipe_never_changes():

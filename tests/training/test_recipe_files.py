@@ -13,8 +13,14 @@ from tiny_run import tiny_recipe
 from bihrnet import nn
 from bihrnet.data import datasets
 from bihrnet.errors import BihrnetError
+from bihrnet.nn.registry import find
 from bihrnet.skeleton import COCO, CROWDPOSE, LSP, MPII
-from bihrnet.training.recipe_files import bundled_recipes, dump_recipe, load_recipe
+from bihrnet.training.recipe_files import (
+    bundled_recipes,
+    describe_recipes,
+    dump_recipe,
+    load_recipe,
+)
 
 BUNDLED = bundled_recipes()
 SKELETONS = {
@@ -25,7 +31,8 @@ SKELETONS = {
     "lspet": LSP,
     "synthetic": LSP,
 }
-METRICS = {"coco": "AP", "crowdpose": "AP", "lsp": "PCK@0.2"}  # of all others PCKh@0.5
+#: Of all other data sets PCKh@0.5.
+METRICS = {"coco": "AP", "coco/people": "AP", "crowdpose": "AP", "lsp": "PCK@0.2"}
 
 
 def write(path: Path, **changes: object) -> Path:
@@ -39,13 +46,14 @@ def write(path: Path, **changes: object) -> Path:
 def test_bundled_recipe_can_be_built(name):
     recipe = load_recipe(name)
     assert recipe.model_name == name
+    find(recipe.architecture).check_size(recipe.data.input_size)
     assert {
         name.partition("/")[0] for name in (*recipe.data.train, recipe.data.val)
     } <= datasets().keys()
     assert recipe.evaluation.metric == METRICS.get(recipe.data.val, "PCKh@0.5")
     assert recipe.teacher is None or recipe.teacher.checkpoint is None
     assert not Path(recipe.initialize_from or "").is_absolute()
-    joints = len(SKELETONS[recipe.data.val])
+    joints = len(SKELETONS[recipe.data.val.partition("/")[0]])
     check_network(recipe.architecture, joints, *recipe.options.items())
     if recipe.teacher is not None:
         check_network(recipe.teacher.architecture, joints, *recipe.teacher.options.items())
@@ -71,10 +79,21 @@ def test_a_second_stage_begins_where_the_first_one_ends():
                 assert getattr(recipe, key) == getattr(first, key), name
 
 
-def test_bundled_recipes_say_which_row_they_stand_for():
-    assert len(BUNDLED) > 20
-    for path in BUNDLED.values():
-        assert path.read_text().startswith("# "), path
+def test_bundled_recipes_describe_what_they_stand_for():
+    descriptions = describe_recipes()
+    assert descriptions.keys() == BUNDLED.keys()
+    assert len(BUNDLED) > 100
+    for name, description in descriptions.items():
+        assert 10 < len(description) < 110, name
+        assert "\n" not in description, name
+    assert len(set(descriptions.values())) == len(descriptions)
+
+
+def test_bundled_recipes_lie_in_the_folder_of_their_data_set():
+    folders = {path.parent.name for path in BUNDLED.values()}
+    assert folders == {"coco", "crowdpose", "lsp", "lspet", "mpii", "people", "synthetic"}
+    for name, path in BUNDLED.items():
+        assert name.partition("@")[2].startswith(path.parent.name)
 
 
 def test_a_dumped_recipe_reads_back_unchanged(tmp_path):
@@ -105,13 +124,13 @@ def test_inheritance_has_one_level(tmp_path):
 
 def test_a_missing_base_is_named(tmp_path):
     (tmp_path / "a.yaml").write_text("extends: nowhere.yaml\n")
-    with pytest.raises(BihrnetError, match=r"a\.yaml: extends nowhere\.yaml"):
+    with pytest.raises(BihrnetError, match=r"a\.yaml: extends nowhere\.yaml.*lspet/base\.yaml"):
         load_recipe(tmp_path / "a.yaml")
 
 
 def test_a_recipe_of_ones_own_extends_a_bundled_base(tmp_path):
     (tmp_path / "mine.yaml").write_text(
-        "extends: base-lspet.yaml\narchitecture: bihrnet-w16\nloss: mse\nepochs: 3\n"
+        "extends: lspet/base.yaml\narchitecture: bihrnet-w16\nloss: mse\nepochs: 3\n"
     )
     recipe = load_recipe(tmp_path / "mine.yaml")
     assert (recipe.epochs, recipe.data.train) == (
@@ -126,6 +145,13 @@ def test_a_wrong_override_is_named_itself(tmp_path):
         with pytest.raises(BihrnetError) as caught:
             load_recipe(path, ["seed=3", override])
         assert str(caught.value).startswith(f"{override}: ")
+
+
+@pytest.mark.parametrize("override", ["optimiser.lr=1e-3", "binarisation={weights: real}"])
+def test_an_old_key_in_an_override_is_named(tmp_path, override):
+    with pytest.raises(BihrnetError, match=r"is now called '(optimizer|binarization)'") as caught:
+        load_recipe(write(tmp_path / "a.yaml"), [override])
+    assert str(caught.value).startswith(f"{override}: ")
 
 
 def test_overrides_reach_into_sections_and_are_yaml(tmp_path):

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,9 +25,12 @@ from bihrnet.cli import app as cli
 from bihrnet.errors import BihrnetError
 from bihrnet.nn import checkpoint
 from bihrnet.nn.checkpoint import read_checkpoint
+from bihrnet.nn.registry import find
 from bihrnet.training import run
 from bihrnet.training.history import History
 from bihrnet.training.module import PoseTraining
+from bihrnet.training.options import RunOptions
+from bihrnet.training.process import choose_precision
 from bihrnet.training.run import train
 
 NAME = "tiny@tiny"
@@ -38,9 +42,8 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def train_here(out: Path, resume: bool = False, workers: int = 0, **recipe: object) -> Path:
-    return train(
-        tiny_recipe(**recipe), Path(), out=out, resume=resume, workers=workers, save_every_minutes=0
-    )
+    options = RunOptions(data=Path(), out=out, resume=resume, workers=workers, save_every_minutes=0)
+    return train(tiny_recipe(**recipe), options)
 
 
 def interrupted(out: Path, step: int, number: int) -> int:
@@ -156,32 +159,34 @@ def test_killed_while_it_writes_a_checkpoint(tmp_path, uninterrupted):
     assert {path.name for path in folder.iterdir()} == {p.name for p in uninterrupted.iterdir()}
 
 
-def test_ctrl_c_saves_the_step_and_says_how_to_go_on(tmp_path, uninterrupted):
+def test_ctrl_c_saves_the_step_and_logs_how_to_resume(tmp_path, uninterrupted):
     assert interrupted(tmp_path, 6, signal.SIGINT) == 130
-    assert "go on with: bihrnet train" in (tmp_path / NAME / "train.log").read_text()
+    assert "resume with: bihrnet train" in (tmp_path / NAME / "train.log").read_text()
     assert load(tmp_path / NAME / "last.ckpt")["global_step"] == 7
     folder = train_here(tmp_path, resume=True, ema_decay=0.9)
     assert differences(load(uninterrupted / "last.ckpt"), load(folder / "last.ckpt")) == []
 
 
-def test_the_command_it_says_goes_on_in_the_same_way(tmp_path, monkeypatch):
-    answers, compiled = tmp_path / "an swers", []
+def test_the_logged_command_resumes_with_the_same_options(tmp_path, monkeypatch):
+    compiled = []
     monkeypatch.setattr(torch, "compile", lambda learn, **_: compiled.append(learn) or learn)
     monkeypatch.setattr(checkpoint, "build", tiny_run.build_tiny)
     teacher = train_here(tmp_path, name="teacher", epochs=1) / "best.ckpt"
     recipe = tiny_recipe(teacher={"architecture": "tiny", "checkpoint": str(teacher)})
-    options = {"workers": 0, "compile": True, "tensorboard": True, "teacher_answers": answers}
+    options = RunOptions(
+        data=Path(), out=tmp_path, workers=0, compile=True, tensorboard=True,
+        teacher_answers=tmp_path / "an swers",
+    )  # fmt: skip
     monkeypatch.setattr(PoseTraining, "training_step", PoseTraining.training_step)  # put back
     tiny_run.at_step(6, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, Path(), out=tmp_path, **options)
-    _, _, command = (tmp_path / NAME / "train.log").read_text().strip().rpartition("go on with: ")
-    asked: dict = {}
-    monkeypatch.setattr(run, "train", lambda recipe, data, **more: asked.update(more, data=data))
+        train(recipe, options)
+    _, _, command = (tmp_path / NAME / "train.log").read_text().strip().rpartition("resume with: ")
+    asked: list[RunOptions] = []
+    monkeypatch.setattr(run, "train", lambda recipe, options: asked.append(options))
     code = CliRunner().invoke(cli.app, shlex.split(command)[1:], catch_exceptions=False).exit_code
     assert code == 0
-    others = {"data": Path(), "out": tmp_path, "resume": True, "devices": 1, "nodes": 1}
-    assert asked == {**options, **others}
+    assert asked == [replace(options, resume=True)]
     assert len(compiled) == 1
 
 
@@ -206,7 +211,7 @@ def test_a_batch_system_stops_the_loaders_too(tmp_path):
 def test_two_processes_compute_what_one_does(tmp_path, monkeypatch):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     script = [sys.executable, tiny_run.__file__, str(tmp_path / "two"), "2", str(tmp_path / "2")]
-    subprocess.run(script, check=True, capture_output=True, env=environment, timeout=120)
+    subprocess.run(script, check=True, capture_output=True, env=environment, timeout=240)
     monkeypatch.setattr(History, "add_step", History.add_step)  # put back what is changed below
     tiny_run.write_losses(tmp_path / "1")
     train_here(tmp_path / "one", architecture="tiny-real")
@@ -220,12 +225,34 @@ def test_two_processes_compute_what_one_does(tmp_path, monkeypatch):
         assert float(rows[0][name]) == pytest.approx(float(rows[1][name]), rel=1e-4)
 
 
+def test_the_log_states_what_is_loaded_and_the_precision(tmp_path, caplog):
+    train_here(tmp_path, epochs=1, precision="auto", name="a")
+    train_here(tmp_path, epochs=1, name="b")
+    text = caplog.text
+    assert text.index("reading dots") < text.index("44 people for training, 10 for validation")
+    assert text.index("building tiny") < text.index("training " + str(tmp_path))
+    chosen = choose_precision("auto")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    assert f"precision {chosen} (chosen for this machine), one process on the {device}" in text
+    assert f"precision fp32, one process on the {device}" in text
+
+
+@pytest.mark.parametrize(
+    "recipe", [{"architecture": "hourglass-1"}, {"teacher": {"architecture": "hourglass-2"}}]
+)
+def test_an_input_size_that_a_network_cannot_take_is_reported_first(tmp_path, monkeypatch, recipe):
+    monkeypatch.setattr(run, "find", lambda name: find(name.replace("tiny", "hrnet-w32")))
+    with pytest.raises(BihrnetError, match="sides are multiples of 64, not 32x32"):
+        train_here(tmp_path, **recipe)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_is_never_overwritten(tmp_path):
     folder = train_here(tmp_path, epochs=1)
     before = load(folder / "last.ckpt")
-    with pytest.raises(BihrnetError, match="holds a run already: go on with --resume"):
+    with pytest.raises(BihrnetError, match="holds a run already: continue it with --resume"):
         train_here(tmp_path, epochs=1)
-    with pytest.raises(BihrnetError, match="began with epochs 1 and cannot go on with 2"):
+    with pytest.raises(BihrnetError, match="has epochs 1, so the run cannot be resumed with 2"):
         train_here(tmp_path, resume=True, epochs=2)
     assert differences(before, load(folder / "last.ckpt")) == []
 
@@ -284,12 +311,13 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     assert load(tmp_path / NAME / "last.ckpt")["global_step"] == 6
 
 
-def test_a_metric_that_the_data_lacks_is_told_before_the_first_epoch(tmp_path):
+def test_a_metric_that_the_data_lacks_is_reported_before_the_first_epoch(tmp_path):
     with pytest.raises(BihrnetError, match=r"dots has no 'AP', but PCKh@0.5"):
         train_here(tmp_path, evaluation={"metric": "AP"})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_tensorboard_on_request(tmp_path):
-    folder = train(tiny_recipe(epochs=1), Path(), out=tmp_path, workers=0, tensorboard=True)
+    options = RunOptions(data=Path(), out=tmp_path, workers=0, tensorboard=True)
+    folder = train(tiny_recipe(epochs=1), options)
     assert list((folder / "tensorboard").glob("events.*"))

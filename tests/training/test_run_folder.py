@@ -12,6 +12,7 @@ import pytest
 from tiny_run import tiny_recipe
 
 from bihrnet.errors import BihrnetError
+from bihrnet.training.options import RunOptions
 from bihrnet.training.recipe_files import load_recipe
 from bihrnet.training.run_folder import RunFolder
 
@@ -47,21 +48,19 @@ def test_a_second_process_is_turned_away_and_changes_nothing(tmp_path):
     assert said.read_text() == "opened"
 
 
-def test_the_command_to_go_on_has_the_options_of_the_run_quoted_for_a_shell(tmp_path):
+def test_the_resume_command_has_the_options_of_the_run_quoted_for_a_shell(tmp_path):
     folder = RunFolder(tmp_path / "my runs", tiny_recipe())
-    command = folder.resume_command(
-        {
-            "data": Path("it's here"),
-            "devices": None,
-            "workers": 0,
-            "compile": True,
-            "tensorboard": False,
-            "teacher-answers": Path("a b"),
-        }
+    options = RunOptions(
+        data=Path("it's here"),
+        out=tmp_path / "my runs",
+        workers=0,
+        compile=True,
+        teacher_answers=Path("a b"),
     )
+    command = folder.resume_command(options)
     assert shlex.split(command) == [
         *("bihrnet", "train", str(folder.recipe), "--resume", "--out", str(tmp_path / "my runs")),
-        *("--data", "it's here", "--workers", "0", "--compile", "--teacher-answers", "a b"),
+        *("--data", "it's here", "--workers", "0", "--teacher-answers", "a b", "--compile"),
     ]
 
 
@@ -79,8 +78,8 @@ def test_a_file_that_has_moved_is_found_by_the_recipe_in_the_folder(tmp_path):
     assert load_recipe(folder.recipe) == after
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path):
     (tmp_path / "file").touch()
     recipe = tiny_recipe()
-    with pytest.raises(BihrnetError, match=r"tiny@tiny: cannot be made: Not a directory"):
+    with pytest.raises(BihrnetError, match=r"tiny@tiny: cannot be created: Not a directory"):
         RunFolder(tmp_path / "file", recipe).open(recipe, resume=False)

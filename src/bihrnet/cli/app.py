@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from bihrnet import __version__
-from bihrnet.cli import bench, demo, doctor, evaluate, export, info, models, predict, train
+from bihrnet.cli import (
+    bench,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    info,
+    models,
+    predict,
+    recipes,
+    train,
+)
 from bihrnet.cli.extras import missing_library
 from bihrnet.errors import BihrnetError
 
@@ -23,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (predict, demo, train, evaluate, export, info, bench, models, doctor):
+for module in (predict, demo, train, recipes, evaluate, export, info, bench, models, doctor):
     # Each module holds one command, a function of the module's own name.
     name = module.__name__.rpartition(".")[2]
     app.command(name)(getattr(module, name))

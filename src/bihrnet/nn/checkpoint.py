@@ -28,6 +28,7 @@ from bihrnet.nn.registry import architectures, build
 from bihrnet.nn.slim_weights import pack, unpack
 from bihrnet.nn.torch_file import read_torch_file, write_torch_file
 from bihrnet.nn.torch_model import TorchModel
+from bihrnet.recipe_keys import with_new_keys
 from bihrnet.skeleton import Skeleton
 
 FORMAT = 1
@@ -207,7 +208,7 @@ def _first_mismatch(error: RuntimeError) -> str:
 
 
 def _recipe(fields: Mapping[str, Any]) -> dict[str, Any]:
-    recipe = dict(fields)
+    recipe = with_new_keys(dict(fields))
     for section in ("data", "evaluation", "binarization"):
         if not isinstance(recipe.get(section, {}), dict):
             raise TypeError(f"its recipe has {recipe[section]!r} as {section}")

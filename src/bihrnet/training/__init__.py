@@ -1,1 +1,1 @@
-"""Training: losses, distillation, recipes, and runs that survive being killed."""
+"""Training: recipes, losses, distillation, and runs that can be resumed exactly."""

@@ -1,8 +1,7 @@
-"""Batches whose content depends on (seed, optimizer step) alone.
+"""Batches whose content depends on (seed, optimizer step) only.
 
-Neither the number of processes, nor worker processes, nor a restart in the middle of an epoch
-changes what a step learns from: the position in the data is computed from the step, so nothing
-about loaders needs to be stored.
+The number of processes or workers and a restart in the middle of an epoch do not change the batch
+of a step: the position in the data is computed from the step, so no state of loaders is stored.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Batch = dict[str, torch.Tensor]
 
 
 def default_workers(processes: int = 1) -> int:
-    """Loader processes for each of some training processes: half of its cores, 1 to 8."""
+    """Data-loading processes for each training process: half of its cores, 1 to 8."""
     return min(8, max(1, available_cores() // processes // 2))
 
 
@@ -39,13 +38,13 @@ class TrainBatches:
         dataset: samples; its randomness must follow from (seed, epoch, index).
         batch_size: of all processes together.
         seed: of the order of samples.
-        position: tells the number of optimizer steps done so far.
+        position: returns the number of optimizer steps done so far.
         rank: of this process.
         processes: how many train together; must divide `batch_size`.
         workers: loader processes.
 
     Raises:
-        BihrnetError: fewer samples than one batch, or a batch that cannot be shared out equally.
+        BihrnetError: fewer samples than one batch, or a batch that cannot be divided equally.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class TrainBatches:
             )
         if batch_size % processes:
             raise BihrnetError(
-                f"batch_size {batch_size} cannot be shared out equally to {processes} processes"
+                f"batch_size {batch_size} cannot be divided equally among {processes} processes"
             )
         self._dataset = dataset
         self._batch_size = batch_size
@@ -105,14 +104,14 @@ def _loader(dataset: Any, workers: int, **arguments: Any) -> DataLoader[Batch]:
         num_workers=workers,
         worker_init_fn=_prepare_worker,
         pin_memory=torch.cuda.is_available(),
-        # Of the loader's own use; without it every iteration would advance torch's global state.
+        # Without its own generator every iteration would advance torch's global one.
         generator=torch.Generator(),
         **arguments,
     )
 
 
 def _prepare_worker(_worker: int) -> None:
-    # Workers fill the cores already; OpenCV's own pool would only fight them.
+    # Workers already fill the cores; OpenCV's own threads would compete with them.
     cv2.setNumThreads(0)
     # Ctrl-C goes to the whole process group, and a batch system's SIGTERM to every process of the
     # job. The trainer finishes its step first and needs the workers for that; they end with it in

@@ -1,4 +1,4 @@
-"""A recipe's `binarization` section at work: how far a network is binary while it is trained."""
+"""The `binarization` section of a recipe: smooth signs and real-valued weights in training."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from bihrnet.training.recipe import BinarizationSection
 
 
 class BinarizationSchedule:
-    """Makes the binary layers of a network what the section says, and goes on with it by steps.
+    """Applies the section to the binary layers of a network and advances it with every step.
 
-    Evaluation is not touched by smooth signs, but it is by real-valued weights.
+    Smooth signs do not affect evaluation; real-valued weights do.
 
     Args:
         network: is changed in place.
@@ -23,7 +23,7 @@ class BinarizationSchedule:
         steps: optimizer steps of the whole run.
 
     Raises:
-        BihrnetError: the section asks for something, and the network has no binary layers.
+        BihrnetError: the section is not the default and the network has no binary layers.
     """
 
     def __init__(self, network: nn.Module, section: BinarizationSection, steps: int) -> None:
@@ -33,18 +33,18 @@ class BinarizationSchedule:
         self._steps = steps
         self._steepness: Tensor | None = None
         if section.activations != "sign":
-            # A tensor, not a number: compiled code takes its changes without being compiled anew.
+            # A tensor, not a number: changing it does not cause compiled code to be compiled again.
             self._steepness = torch.tensor(self.steepness(0))
             smooth_signs(network, Smoothing(section.activations, self._steepness))
         if section.weights == "real":
             use_real_weights(network)
 
     def advance(self, step: int) -> None:
-        """Set what holds in an optimizer step, counted from 0."""
+        """Set the steepness of an optimizer step, counted from 0."""
         if self._steepness is not None:
             self._steepness.fill_(self.steepness(step))
 
     def steepness(self, step: int) -> float:
-        """Of smooth signs: geometric growth, the first limit in the first step, then the last."""
+        """Steepness of smooth signs: grows geometrically from the first limit to the last."""
         first, last = self._limits
         return first * (last / first) ** min(step / max(self._steps - 1, 1), 1.0)

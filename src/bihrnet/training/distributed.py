@@ -1,7 +1,7 @@
-"""Several processes that together are one run: who they are, and their batch normalization.
+"""Batch normalization over all processes of a run.
 
-With the statistics of each process's share alone, a run on two processes would not be the run on
-one with the same global batch; and torch's SyncBatchNorm refuses CPU tensors.
+With statistics of each process's share only, a run on two processes would differ from a run on one
+with the same global batch. PyTorch's SyncBatchNorm does not support CPU tensors.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm2d whose training statistics cover the batches of all processes.
 
     Parameters, buffers and their names are those of `nn.BatchNorm2d`. Statistics are summed in
-    float32 in two passes (mean, then squared deviations), so they lose no digits where the mean
-    is large; gradients flow through both sums.
+    float32 in two passes (mean, then squared deviations), so that no digits are lost where
+    the mean is large; gradients flow through both sums.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class CrossProcessBatchNorm2d(nn.BatchNorm2d):
 
 
 def synchronize_batch_norm(network: nn.Module, device: torch.device) -> nn.Module:
-    """Let every BatchNorm2d see the global batch; the state dict keeps its keys and values."""
+    """Let every BatchNorm2d use the global batch; the state dict is unchanged."""
     if device.type != "cpu":
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for module in network.modules():

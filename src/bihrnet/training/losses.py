@@ -1,22 +1,21 @@
 """Pose losses between predicted and target heatmaps.
 
 Every loss takes heatmaps (N, K, H, W), targets of the same shape and joint weights (N, K), and
-averages over N, K, H and W. A joint of weight 0 adds nothing but stays in the denominator, as in
-HRNet's code; so the mean over a batch equals the mean over its equal parts on several processes.
+averages over N, K, H and W. A joint of weight 0 adds nothing but counts in the denominator, as in
+HRNet's code, so that the mean over a batch is the mean over its equal parts on several processes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from bihrnet.nn.logits import logits
+from bihrnet.training.recipe import LossName
 
-LossName = Literal["mse", "awing", "bce"]
 PoseLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -38,8 +37,8 @@ def adaptive_wing(
     """Adaptive wing loss (Wang et al. 2019, equation 4; BiHRNet equation 3, bracket corrected).
 
     With d = |heatmap - y|: omega * ln(1 + (d / epsilon)^(alpha - y)) below theta, a straight line
-    of the same value and slope above. The exponent makes foreground pixels (y near 1) count at
-    small errors where background pixels are forgiven.
+    of the same value and slope above. The exponent gives small errors a larger gradient at
+    foreground pixels (y near 1) than in the background.
     """
     difference = (heatmaps - targets).abs()
     exponent = alpha - targets
@@ -53,9 +52,9 @@ def adaptive_wing(
 
 
 def binary_cross_entropy(outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross entropy against targets in 0..1 (Bulat et al. 2019).
+    """Cross entropy with targets in 0..1 (Bulat et al. 2019).
 
-    It takes a network's outputs, of which `bihrnet.nn.logits.heatmaps` makes heatmaps.
+    Takes the outputs of a network, which `bihrnet.nn.logits.heatmaps` converts to heatmaps.
     """
     loss = F.binary_cross_entropy_with_logits(logits(outputs), targets, reduction="none")
     return _weighted_mean(loss, weights)

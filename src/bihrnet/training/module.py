@@ -1,4 +1,4 @@
-"""The Lightning module: what happens to one batch, in training and in validation."""
+"""The Lightning module: training and validation of one batch."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from bihrnet.nn.logits import heatmaps
 from bihrnet.nn.normalization import NormalizePixels
 from bihrnet.training.batches import Batch
 from bihrnet.training.binarization import BinarizationSchedule
-from bihrnet.training.checkpoint import random_states, restore_random_states
-from bihrnet.training.compiled import check_gradients
-from bihrnet.training.distillation import DISTILLATION_LOSSES, Teacher, distillation_loss
-from bihrnet.training.ema import MovingAverage
+from bihrnet.training.distillation import DISTILLATION_LOSSES, distillation_loss
 from bihrnet.training.losses import POSE_LOSSES
 from bihrnet.training.optimization import build_optimizer, learning_rate_factor
+from bihrnet.training.process import check_gradients
 from bihrnet.training.recipe import Recipe
+from bihrnet.training.state import MovingAverage, random_states, restore_random_states
+from bihrnet.training.teacher import Teacher
 
 CHECKPOINT_FORMAT = 1
 
@@ -39,9 +39,9 @@ class PoseTraining(pl.LightningModule):
         recipe: the run.
         network: (N, 3, h, w) normalized crops -> (N, K, h/4, w/4) heatmaps.
         steps_per_epoch: optimizer steps of one epoch.
-        validation: people that every evaluation runs on; their skeleton is the run's.
+        validation: people of every evaluation; their skeleton is the run's.
         teacher: as the recipe's `teacher` section asks.
-        compile: let torch.compile fuse the training pass; evaluation stays as it is.
+        compile: fuse the training pass with torch.compile; evaluation is not compiled.
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class PoseTraining(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Loss of one batch; with a teacher also its parts "pose" and "kl" or "bce", detached.
 
-        Every stack of a network is supervised, by the labels and by the teacher's one answer; its
-        losses are summed.
+        Every stack of a network is supervised by the labels and by the teacher's heatmaps; the
+        losses of the stacks are summed.
         """
         self._binarization.advance(self.global_step)
         crops = self._normalize(batch["crop"])
@@ -120,10 +120,10 @@ class PoseTraining(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by the recipe; stop before a loss that is not a number reaches the weights.
+        """Clip as the recipe asks; stop before a gradient that is not finite reaches the weights.
 
-        A compiled pass is checked at its first step. The gradients were summed over processes
-        before, so all processes stop together.
+        A compiled pass is checked at its first step. Gradients have been summed over processes,
+        so all processes stop together.
         """
         if self._gradients_unchecked:
             check_gradients(self.network)
@@ -137,14 +137,14 @@ class PoseTraining(pl.LightningModule):
             )
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Step, then let the moving average follow."""
+        """Take the step, then update the moving average."""
         step = self.global_step
         super().optimizer_step(*args, **kwargs)
         if self._average is not None:
             self._average.update(self.network, step)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the predictions of the last evaluation."""
+        """Discard the predictions of the last evaluation."""
         self._predicted, self._validation_loss = [], 0.0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -185,7 +185,7 @@ class PoseTraining(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what makes the file a model of its own, and the random states."""
+        """Add the metadata of a model file and the random states."""
         content: dict[str, Any] = {
             "format": CHECKPOINT_FORMAT,
             "architecture": self.recipe.architecture,
@@ -212,7 +212,7 @@ class PoseTraining(pl.LightningModule):
 
 
 def _as_list(outputs: Tensor | list[Tensor]) -> list[Tensor]:
-    """What a stacked network gives while it learns, or the only output of another."""
+    """The outputs of a stacked network in training mode, or the only output of another."""
     return outputs if isinstance(outputs, list) else [outputs]
 
 

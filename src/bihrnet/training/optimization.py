@@ -57,8 +57,9 @@ def learning_rate_factor(
 ) -> Callable[[int], float]:
     """Factor on the learning rate as a function of the optimizer step, counted from 0.
 
-    Milestones are epochs: "170" lowers the rate after 170 epochs. The cosine reaches 0 one step
-    after the last. Warm-up multiplies either, rising linearly to 1 at step `warmup_steps`.
+    Milestones are epochs: 170 lowers the rate after 170 epochs. The cosine reaches 0 one step
+    after the last. Warm-up multiplies either by a factor that rises linearly to 1 at step
+    `warmup_steps`.
     """
     total = epochs * steps_per_epoch
 

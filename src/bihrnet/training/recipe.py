@@ -1,7 +1,8 @@
 """The recipe: everything that decides what a training run computes, as one validated schema.
 
-What only decides where and how fast it runs (folders, devices, worker processes) is not part of a
-recipe: the same recipe gives the same run on any machine.
+What only decides where and how fast it runs (folders, devices, worker processes) is part of
+`RunOptions` instead. The schema is validated without torch, so that mistakes are reported at once;
+`bihrnet.training.run.train` checks what needs the networks.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ from typing_extensions import Self
 
 from bihrnet.data.augmentation import Augmentation
 from bihrnet.heatmap import Decoding
-from bihrnet.nn.pretrained import ChannelOrder
-from bihrnet.nn.registry import architectures
 from bihrnet.skeleton import Skeleton, load_skeleton
-from bihrnet.training.distillation import DistillationName
-from bihrnet.training.losses import LossName
 
+LossName = Literal["mse", "awing", "bce"]
+DistillationName = Literal["kl", "bce"]
+Precision = Literal["auto", "bf16", "fp32"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 def _size(value: Any) -> Any:
-    """Sides of the short form: "256x192" gives ["256", "192"]."""
+    """Split the short form: "256x192" gives ["256", "192"]."""
     return value.lower().split("x") if isinstance(value, str) else value
 
 
@@ -32,7 +32,7 @@ Size = Annotated[tuple[Side, Side], BeforeValidator(_size)]
 
 
 def _skeleton(value: Any) -> Any:
-    """That of a YAML file or a published name; in a recipe that was saved, its fields."""
+    """A skeleton from a YAML file, from a published name, or from the fields of a saved recipe."""
     if isinstance(value, str):
         return load_skeleton(value)
     return Skeleton.from_dict(value) if isinstance(value, dict) else value
@@ -46,13 +46,13 @@ Names = Annotated[
 
 
 class Section(BaseModel):
-    """Base of all parts: unknown keys are refused, values never change."""
+    """Base of all sections: unknown keys are errors, values are immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataSection(Section):
-    """What is learnt from and what is judged on."""
+    """Data for training and evaluation."""
 
     train: Names
     val: str
@@ -63,23 +63,23 @@ class DataSection(Section):
 
 
 class TeacherSection(Section):
-    """The network whose heatmaps are imitated; leaving the section out trains without one."""
+    """The network whose heatmaps the student learns; without the section there is no teacher."""
 
     architecture: str
     options: dict[str, Any] = {}
     checkpoint: str | None = None
-    channels: ChannelOrder = "rgb"
+    channels: Literal["rgb", "bgr"] = "rgb"
     loss: DistillationName = "kl"
     balance: Probability = 0.5
 
 
 class BinarizationSection(Section):
-    """How far binary layers are binary while they learn (Bulat et al. 2019).
+    """Binarization during training (Bulat et al. 2019, sections 3.3 and 3.4).
 
-    `activations` other than "sign" are smooth functions that grow steep over the run, from the
-    first to the second `steepness`; evaluation always takes the exact sign. `weights: real` leaves
-    the weights real-valued, also for evaluation: the first stage of a reverse-order
-    initialization, whose checkpoint the second stage begins with.
+    `activations` other than "sign" are smooth functions whose steepness grows over the run, from
+    the first to the second `steepness`; evaluation always uses the exact sign. `weights: real`
+    keeps the weights real-valued, also in evaluation: the first stage of reverse-order
+    initialization, whose checkpoint the second stage starts from.
     """
 
     activations: Literal["sign", "tanh", "sigmoid", "softsign"] = "sign"
@@ -88,7 +88,7 @@ class BinarizationSection(Section):
 
 
 class OptimizerSection(Section):
-    """Adam as in HRNet unless said otherwise. Latent weights of binary layers never decay."""
+    """Optimizer, HRNet's Adam by default. Latent weights of binary layers never decay."""
 
     name: Literal["adam", "adamw", "rmsprop"] = "adam"
     lr: Annotated[float, Field(gt=0)]
@@ -114,7 +114,7 @@ class ScheduleSection(Section):
 
 
 class EvaluationSection(Section):
-    """How the run is judged while it trains."""
+    """Evaluation during training."""
 
     metric: str
     every: Annotated[int, Field(ge=1)] = 1
@@ -123,10 +123,10 @@ class EvaluationSection(Section):
 
 
 class Recipe(Section):
-    """One training run. docs/training.md tells every key.
+    """One training run; docs/training.md explains every key.
 
-    `name` tells apart the recipes of one architecture: "lspet-128x128" makes of `bihrnet-w32` the
-    weights `bihrnet-w32@lspet-128x128`.
+    `name` distinguishes the recipes of one architecture: `bihrnet-w32` trained by "lspet-128x128"
+    gives the weights `bihrnet-w32@lspet-128x128`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -142,7 +142,7 @@ class Recipe(Section):
     schedule: ScheduleSection
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2)]
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "auto"
     clip_gradients: Annotated[float, Field(gt=0)] | None = None
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -150,7 +150,7 @@ class Recipe(Section):
 
     @property
     def model_name(self) -> str:
-        """`architecture@recipe`: of the run's folder and of the weights it yields."""
+        """`architecture@recipe`, the name of the run's folder and of its weights."""
         return f"{self.architecture}@{self.name}"
 
     @model_validator(mode="after")
@@ -163,12 +163,4 @@ class Recipe(Section):
     def _soft_labels_need_logits(self) -> Self:
         if self.teacher is not None and self.teacher.loss == "bce" and self.loss != "bce":
             raise ValueError("teacher.loss bce takes logits, so it needs loss bce")
-        return self
-
-    @model_validator(mode="after")
-    def _networks_take_the_input_size(self) -> Self:
-        known = architectures()
-        for name in (self.architecture, self.teacher and self.teacher.architecture):
-            if name in known:  # what is unknown is refused, with the nearest name, when it is built
-                known[name].check_size(self.data.input_size)
         return self

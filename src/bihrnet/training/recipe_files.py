@@ -1,4 +1,4 @@
-"""Recipes as YAML: finding, inheritance, overrides from the command line, clear refusals."""
+"""Recipes as YAML files: lookup, inheritance, overrides, and messages about mistakes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,32 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from bihrnet.errors import BihrnetError
+from bihrnet.recipe_keys import RENAMED_KEYS
 from bihrnet.training.recipe import Recipe
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-#: Inside the package where it is installed, beside `src` in a checkout.
+#: Inside the package where it is installed, next to `src` in a checkout.
 _FOLDERS = (_PACKAGE / "recipes", _PACKAGE.parents[1] / "recipes")
-#: Recipes that others extend; they name no architecture and cannot be trained.
-_BASE_PREFIX = "base-"
 
 
 def bundled_recipes() -> dict[str, Path]:
-    """Name -> file of every recipe that comes with the package."""
+    """Name -> file of every recipe that comes with the package; one folder per data set."""
+    return {file.stem: file for file in _bundled_files() if not _is_base(file)}
+
+
+def describe_recipes() -> dict[str, str]:
+    """Name -> description of every recipe that comes with the package."""
+    return {name: str(_read(file)["description"]) for name, file in bundled_recipes().items()}
+
+
+def _bundled_files() -> list[Path]:
     folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
-    if folder is None:
-        return {}
-    files = sorted(folder.glob("*.yaml"))
-    return {file.stem: file for file in files if not file.stem.startswith(_BASE_PREFIX)}
+    return sorted(folder.glob("*/*.yaml")) if folder else []
+
+
+def _is_base(file: Path) -> bool:
+    """Whether other recipes extend it: bases cannot be trained by name."""
+    return file.stem.partition("-")[0] == "base"
 
 
 def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -36,10 +46,10 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         source: a YAML file, or the name of a bundled recipe.
-        overrides: "key=value" with dots into sections, as "optimizer.lr=3e-3"; values are YAML.
+        overrides: "key=value" with dots for sections, as "optimizer.lr=3e-3"; values are YAML.
 
     Raises:
-        BihrnetError: no such recipe, broken YAML, an unknown key or a value out of range.
+        BihrnetError: no such recipe, invalid YAML, an unknown key or a value out of range.
     """
     path = _find(str(source))
     fields = _read(path)
@@ -60,40 +70,45 @@ def parse_recipe(fields: Mapping[str, Any], source: str, overrides: Sequence[str
 
     Args:
         fields: of the recipe, overrides included.
-        source: names the mapping in the sentence of a `BihrnetError`.
-        overrides: name themselves there, where one of them is the mistake.
+        source: name of the mapping in the message of a `BihrnetError`.
+        overrides: named in the message instead, if one of them is the mistake.
 
     Raises:
         BihrnetError: an unknown key or a value out of range.
     """
+    for old, new in RENAMED_KEYS.items():
+        if old in fields:
+            blamed = [override for override in overrides if _key(override).startswith(f"{old}.")]
+            raise BihrnetError(f"{[source, *blamed][-1]}: key {old!r} is now called {new!r}")
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
         key = ".".join(str(part) for part in error.errors()[0]["loc"])
         blamed = [override for override in overrides if f"{key}.".startswith(_key(override))]
-        raise BihrnetError(
-            f"{blamed[-1] if blamed else source}: {_first_mistake(error)}"
-        ) from error
+        raise BihrnetError(f"{[source, *blamed][-1]}: {_first_mistake(error)}") from error
     except BihrnetError as error:  # of Augmentation
         raise BihrnetError(f"{source}: {error}") from error
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The whole recipe as YAML, defaults included; `load_recipe` reads it back unchanged."""
+    """The recipe as YAML, including defaults; `load_recipe` reads it back unchanged."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, width=100)
 
 
 def _key(override: str) -> str:
-    """The key that an override sets, with a dot behind it."""
+    """The key that an override sets, followed by a dot."""
     return f"{override.partition('=')[0]}."
 
 
 def _find_base(path: Path, name: str) -> Path:
-    """The recipe that one extends: beside it, or bundled."""
+    """The recipe that `path` extends: a file next to it, or a bundled one as "lspet/base.yaml"."""
     for folder in (path.parent, *_FOLDERS):
         if (folder / name).is_file():
             return folder / name
-    raise BihrnetError(f"{path}: extends {name}, which is neither beside it nor bundled")
+    bases = [f"{file.parent.name}/{file.name}" for file in _bundled_files() if _is_base(file)]
+    raise BihrnetError(
+        f"{path}: extends {name}, which is neither next to it nor bundled ({', '.join(bases)})"
+    )
 
 
 def _find(source: str) -> Path:
@@ -106,8 +121,7 @@ def _find(source: str) -> Path:
     if path.suffix in (".yaml", ".yml") and path.stem not in known:
         raise BihrnetError(f"{source}: there is no such file")
     near = difflib.get_close_matches(path.stem, known, n=3)
-    folder = next((file.parent for file in known.values()), None)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"bundled ones lie in {folder}"
+    hint = f"did you mean {' or '.join(near)}?" if near else "bihrnet recipes lists them"
     raise BihrnetError(f"no recipe {source!r}; {hint}")
 
 
@@ -147,7 +161,7 @@ def _parse_override(override: str) -> dict[str, Any]:
 
 
 def _first_mistake(error: ValidationError) -> str:
-    """One clause: the key, what is wrong with it, and what would be right."""
+    """One clause: the key, the mistake, and what is expected."""
     mistake = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in mistake["loc"])
     if mistake["type"] in ("extra_forbidden", "unexpected_keyword_argument"):

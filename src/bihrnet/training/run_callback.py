@@ -1,4 +1,4 @@
-"""The callback that keeps a run's folder: checkpoints, metrics.csv, one line per epoch."""
+"""The callback that writes a run's folder: checkpoints, metrics.csv, one log line per epoch."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ import lightning.pytorch as pl
 import torch
 from torch.optim import Optimizer
 
-from bihrnet.training.history import History
+from bihrnet.training.history import History, Row
 from bihrnet.training.module import PoseTraining
+from bihrnet.training.recipe import Recipe
 from bihrnet.training.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
 
-class StopRequested(Exception):  # noqa: N818  (nothing went wrong)
-    """Ctrl-C or SIGTERM came; everything up to the last whole step is saved."""
+class StopRequested(Exception):  # noqa: N818  (not an error)
+    """Ctrl-C or SIGTERM was received; everything up to the last complete step is saved."""
 
 
 class RunCallback(pl.Callback):
-    """Records and saves; `last.ckpt` resumes exactly, `best.ckpt` holds weights only.
+    """Records losses and saves `last.ckpt`, which resumes exactly, and the weights in `best.ckpt`.
 
     Args:
         folder: of the run, opened.
-        save_every_minutes: how often `last.ckpt` is renewed inside a long epoch.
+        save_every_minutes: interval between two versions of `last.ckpt` inside a long epoch.
     """
 
     def __init__(self, folder: RunFolder, save_every_minutes: float) -> None:
@@ -42,7 +43,7 @@ class RunCallback(pl.Callback):
         self._saved_at = self._epoch_began_at = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """From here on the first Ctrl-C or SIGTERM waits for the step to end.
+        """Let the first Ctrl-C or SIGTERM wait for the end of the step.
 
         Lightning's own handlers, registered before, would stop in the middle of a step.
         """
@@ -52,13 +53,13 @@ class RunCallback(pl.Callback):
                 self._old_handlers[number] = signal.signal(number, self._request_stop)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give signals back to whom they belonged."""
+        """Restore the previous signal handlers."""
         self._restore_handlers()
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        """Note the learning rate of this step: at its end Lightning has set the next one's."""
+        """Record the learning rate of this step; after it Lightning has set that of the next."""
         self._rate = optimizer.param_groups[-1]["lr"]
 
     def on_train_batch_end(
@@ -69,7 +70,7 @@ class RunCallback(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Record the losses; save when it is time; stop when asked. All processes agree on both."""
+        """Record the losses; save or stop if it is time. All processes decide alike."""
         names = list(outputs)
         due = trainer.is_global_zero and time.monotonic() - self._saved_at >= self._save_every
         shared = torch.stack([outputs[name].detach().float() for name in names])
@@ -105,13 +106,7 @@ class RunCallback(pl.Callback):
         self._save_last(trainer)
         if trainer.is_global_zero:
             self.history.write_csv(self._folder.table)
-            shown = ", ".join(
-                f"{name} {value:.5g}"
-                for name, value in row.items()
-                if name.startswith("train_") or name in ("val_loss", section.metric)
-            )
-            epoch, epochs = int(row["epoch"]), pl_module.recipe.epochs
-            log.info("epoch %d/%d: %s, %.0f s", epoch, epochs, shown, seconds)
+            self._log_epoch(row, pl_module.recipe)
         if self._stop_agreed:
             raise StopRequested
         self._epoch_began_at = time.monotonic()
@@ -124,15 +119,23 @@ class RunCallback(pl.Callback):
         """Restore the table of the run that is resumed."""
         self.history.load_state_dict(state_dict)
 
+    def _log_epoch(self, row: Row, recipe: Recipe) -> None:
+        shown = ", ".join(
+            f"{name} {value:.5g}"
+            for name, value in row.items()
+            if name.startswith("train_") or name in ("val_loss", recipe.evaluation.metric)
+        )
+        log.info("epoch %d/%d: %s, %.0f s", int(row["epoch"]), recipe.epochs, shown, row["seconds"])
+
     def _save_last(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self._folder.last)
         self._saved_at = time.monotonic()
 
     def _request_stop(self, number: int, frame: FrameType | None) -> None:
-        """First signal: note it. The next one acts at once, as if this handler were not here."""
+        """Stop after this step; the next signal acts at once, as without this handler."""
         self._stop = True
         self._restore_handlers()
-        log.warning("stopping after this step; once more stops at once, without saving")
+        log.warning("stopping after this step; a second signal stops at once, without saving")
 
     def _restore_handlers(self) -> None:
         for number, handler in self._old_handlers.items():

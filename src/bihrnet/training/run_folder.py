@@ -1,20 +1,20 @@
-"""The folder of one run: what lies where, who may write there, and whether it can go on."""
+"""The folder of a run: its files, its lock, and whether a run may start or resume in it."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from bihrnet.errors import BihrnetError
 from bihrnet.files import WriteError, replacing
-from bihrnet.training.checkpoint import remove_incomplete
+from bihrnet.training.options import RunOptions
 from bihrnet.training.recipe import Recipe
 from bihrnet.training.recipe_files import dump_recipe, load_recipe
+from bihrnet.training.state import remove_incomplete
 
-if sys.platform != "win32":  # there, two runs in one folder are not noticed
+if sys.platform != "win32":  # on Windows, two runs in one folder are not detected
     import fcntl
 
 
@@ -26,9 +26,9 @@ class RunFolder:
         last: resumable checkpoint, renewed every epoch and inside long ones.
         best: weights of the best evaluation.
         table: metrics.csv, a row per epoch.
-        recipe: resolved, defaults and overrides included.
-        log: the lines of the run, with their time.
-        curves: picture of the table.
+        recipe: the complete recipe, with defaults and overrides.
+        log: log lines with date and time.
+        curves: the table as a picture.
     """
 
     def __init__(self, out: Path, recipe: Recipe) -> None:
@@ -42,60 +42,53 @@ class RunFolder:
         self._lock: TextIO | None = None
 
     def check(self, recipe: Recipe, resume: bool) -> None:
-        """Whether a run of this recipe may begin or go on here; nothing is written.
+        """Check whether a run of this recipe may start or resume here; nothing is written.
 
         Raises:
-            BihrnetError: it holds checkpoints and is not to be resumed, or those of another recipe.
+            BihrnetError: there are checkpoints and `resume` is false, or they are of another
+                recipe.
         """
         if not self.last.is_file():
             return
         if not resume:
             raise BihrnetError(
-                f"{self.path} holds a run already: go on with --resume, or give the new one "
+                f"{self.path} holds a run already: continue it with --resume, or give the new run "
                 "another name with name=..."
             )
         _require_same_recipe(load_recipe(self.recipe), recipe, self.recipe)
 
     def open(self, recipe: Recipe, resume: bool) -> None:
-        """Make the folder and claim it for a run of this recipe; for the main process.
+        """Create and lock the folder for a run of this recipe; for the main process.
 
         Raises:
-            BihrnetError: as `check`; another process trains in it; it cannot be written.
+            BihrnetError: as `check`; another process trains in the folder; it cannot be written.
         """
-        self._claim()
+        self._acquire_lock()
         self.check(recipe, resume)
-        # Of a run that goes on, too: files that it began from may have moved.
+        # Also when resuming: the files that the run started from may have moved.
         with replacing(self.recipe) as temporary:
             temporary.write_text(dump_recipe(recipe), encoding="utf-8")
         remove_incomplete(self.path)
 
-    def resume_command(self, options: Mapping[str, object]) -> str:
-        """What to type to go on in the same way.
-
-        Args:
-            options: of the command line, by name without the dashes; those that are None, or
-                switches that are off, are left out.
-        """
-        command = ["bihrnet", "train", str(self.recipe), "--resume", "--out", str(self.path.parent)]
-        for name, value in options.items():
-            if value is True:
-                command += [f"--{name}"]
-            elif value is not None and value is not False:
-                command += [f"--{name}", str(value)]
+    def resume_command(self, options: RunOptions) -> str:
+        """The command line that resumes this run with the same options."""
+        command = ["bihrnet", "train", str(self.recipe), "--resume", *options.arguments()]
         return shlex.join(command)
 
-    def what_is_left(self) -> str:
-        """Comfort after a failure."""
+    def describe_saved(self) -> str:
+        """Where the last checkpoint is, for messages about a run that failed."""
         if self.last.is_file():
             return f"the last good checkpoint is {self.last}"
-        return "nothing was saved yet"
+        return "no checkpoint was saved"
 
-    def _claim(self) -> None:
-        """Take a lock that ends with this process, however it ends."""
+    def _acquire_lock(self) -> None:
+        """Lock the folder until this process ends, however it ends."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise WriteError(f"{self.path}: cannot be made: {error.strerror or error}") from error
+            raise WriteError(
+                f"{self.path}: cannot be created: {error.strerror or error}"
+            ) from error
         if sys.platform == "win32":
             return
         self._lock = (self.path / ".lock").open("w")
@@ -106,14 +99,14 @@ class RunFolder:
 
 
 def _require_same_recipe(old: Recipe, new: Recipe, source: Path) -> None:
-    """A resumed run computes what it began; only files it began from may have moved."""
+    """Refuse a changed recipe, except for the paths of files that the run started from."""
     before, now = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
     movable = ("description", "initialize_from", "teacher.checkpoint")
     for key in {**before, **now}:
         if key not in movable and before.get(key) != now.get(key):
             raise BihrnetError(
-                f"{source} began with {key} {before.get(key)!r} and cannot go on with "
-                f"{now.get(key)!r}: resume with that file as the recipe, or give the new run "
+                f"{source} has {key} {before.get(key)!r}, so the run cannot be resumed with "
+                f"{now.get(key)!r}: resume with that file as the recipe, or give a new run "
                 "another name with name=..."
             )
 
