@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from bihrnet.nn.checkpoint import read_checkpoint
+from bihrnet.training.options import RunOptions
 from bihrnet.training.recipe_files import parse_recipe
 from bihrnet.training.run import train
 
@@ -52,7 +53,8 @@ def main() -> None:
         "clip_gradients": 20,
         "evaluation": {"metric": "AP"},
     }
-    run = train(parse_recipe(fields, "this example"), arguments.data, out=arguments.out)
+    options = RunOptions(data=arguments.data, out=arguments.out)
+    run = train(parse_recipe(fields, "this example"), options)
     print(run / "best.ckpt")
 
 
