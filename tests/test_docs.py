@@ -30,8 +30,8 @@ REPLACED = {
     r"(cent|met)re(s|d)?": "-er",
     r"gr(e)y": "gray",
 }
-#: Spelled so by the file format.
-ALLOWED = {"quantise"}
+#: Spelled so by the file format, and recipe keys of old that a message names.
+ALLOWED = {"quantise", "optimiser", "binarisation"}
 
 
 def name(path: Path) -> str:
