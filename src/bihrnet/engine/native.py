@@ -76,7 +76,7 @@ class _NetworkBuilder:
     def add_op(self, op: Op) -> None:
         """Add an op with its steps; before it, the tensors of repeated channels that it adds."""
         channels = self.op_channels(op)
-        added = {
+        added: dict[Step, int] = {
             step: self.added_tensor(step.tensor, channels, op.name)
             for step in op.steps
             if isinstance(step, AddStep)
