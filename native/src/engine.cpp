@@ -170,7 +170,7 @@ void Engine::prepare_pool(PreparedOp& op) {
 }
 
 void Engine::run(const std::uint8_t* images, int count, float* heatmaps) {
-  const std::lock_guard<std::mutex> turn(running_);
+  const auto turn = pool_.take_turn();
   const auto image_size = std::size_t(input().height) * std::size_t(input().width) * 3;
   const auto output_size =
       std::size_t(output().height) * std::size_t(output().width) * std::size_t(output().channels);
@@ -183,7 +183,7 @@ void Engine::run(const std::uint8_t* images, int count, float* heatmaps) {
 
 std::vector<double> Engine::measure(const std::uint8_t* image, int runs) {
   using Clock = std::chrono::steady_clock;
-  const std::lock_guard<std::mutex> turn(running_);
+  const auto turn = pool_.take_turn();
   std::vector<double> shortest(ops_.size(), std::numeric_limits<double>::infinity());
   for (int i = 0; i < runs; ++i) {
     read_image(image);

@@ -2,7 +2,6 @@
 // known.
 #pragma once
 
-#include <mutex>
 #include <vector>
 
 #include "bias.h"
@@ -84,7 +83,6 @@ class Engine {
   AlignedMemory arena_;
   std::vector<PreparedOp> ops_;
   ThreadPool pool_;
-  std::mutex running_;
 };
 
 }  // namespace bihrnet

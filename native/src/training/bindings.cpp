@@ -38,7 +38,7 @@ void over_rows(std::size_t rows, int threads, const PartWork& work) {
   threads = std::clamp(threads, 1, kMaxThreads);
   if (pool == nullptr || pool->threads() != threads) {
     delete pool;
-    pool = new ThreadPool(threads);  // never joined at exit: a forked child has no such threads
+    pool = new ThreadPool(threads);  // never destroyed at exit: other threads may still run
   }
   const int parts = int((rows + kPart - 1) / kPart);
   pool->run((parts + threads - 1) / threads, [&](int thread, int item) {
