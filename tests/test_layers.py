@@ -17,7 +17,8 @@ PACKAGE = REPOSITORY / "src" / "bihrnet"
 MAX_LINES = 400
 
 FLOORS = {
-    0: "errors cpu files images coco_schema recipe_keys skeleton crop heatmap pose model",
+    0: "errors cpu files yaml_files images coco_schema recipe_keys skeleton crop heatmap pose "
+    "model",
     1: "engine nn data",
     2: "zoo estimate evaluation training export bench",
     3: "cli",

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bihrnet.errors import BihrnetError
+from bihrnet.errors import BihrnetError, shortened
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter, ValidationError
@@ -87,4 +87,5 @@ def _first_mistake(error: ValidationError) -> str:
     # pydantic's message for these two is in terms of Python, not of JSON.
     is_object = first["type"] in ("dict_type", "model_type")
     message = "Input should be an object" if is_object else first["msg"]
-    return f"{entry.lstrip('.')}: {message}" if entry else message
+    message = shortened(message, 300)
+    return f"{shortened(entry.lstrip('.'), 120)}: {message}" if entry else message

@@ -7,16 +7,18 @@ are taken from the COCO or CrowdPose joint of the same kind (pelvis as hip; thor
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
-from bihrnet.errors import BihrnetError
+from bihrnet.errors import BihrnetError, quoted, shortened
+from bihrnet.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -42,20 +44,22 @@ class Skeleton:
     def __post_init__(self) -> None:
         count = len(self.keypoints)
         if count == 0:
-            raise BihrnetError(f"skeleton {self.name!r} has no keypoints")
+            raise BihrnetError(f"skeleton {quoted(self.name)} has no keypoints")
         if len(set(self.keypoints)) != count:
-            raise BihrnetError(f"skeleton {self.name!r} names a keypoint twice")
+            raise BihrnetError(f"skeleton {quoted(self.name)} names a keypoint twice")
         if len(self.sigmas) != count or not all(0 < sigma < 1 for sigma in self.sigmas):
             raise BihrnetError(
-                f"skeleton {self.name!r} needs one sigma between 0 and 1 for each of its {count} "
-                "keypoints"
+                f"skeleton {quoted(self.name)} needs one sigma between 0 and 1 for each of its "
+                f"{count} keypoints"
             )
         used = [joint for pair in (*self.flip_pairs, *self.limbs) for joint in pair]
         if any(not 0 <= joint < count for joint in (*used, *self.upper_body)):
-            raise BihrnetError(f"skeleton {self.name!r} refers to a keypoint that it does not have")
+            raise BihrnetError(
+                f"skeleton {quoted(self.name)} refers to a keypoint that it does not have"
+            )
         flipped = [joint for pair in self.flip_pairs for joint in pair]
         if len(set(flipped)) != len(flipped):
-            raise BihrnetError(f"skeleton {self.name!r} has a keypoint in two flip pairs")
+            raise BihrnetError(f"skeleton {quoted(self.name)} has a keypoint in two flip pairs")
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -65,7 +69,9 @@ class Skeleton:
         try:
             return self.keypoints.index(keypoint)
         except ValueError:
-            raise BihrnetError(f"skeleton {self.name!r} has no keypoint {keypoint!r}") from None
+            raise BihrnetError(
+                f"skeleton {quoted(self.name)} has no keypoint {quoted(keypoint)}"
+            ) from None
 
     @property
     def flip_permutation(self) -> NDArray[np.intp]:
@@ -98,14 +104,23 @@ class Skeleton:
         """
         known = set(cls.__dataclass_fields__)
         if not isinstance(fields, Mapping) or set(fields) != known:
-            found = sorted(map(str, fields)) if isinstance(fields, Mapping) else type(fields)
-            raise BihrnetError(f"a skeleton needs exactly the fields {sorted(known)}, not {found}")
+            found = list(fields) if isinstance(fields, Mapping) else fields
+            raise BihrnetError(
+                f"a skeleton needs exactly the fields {sorted(known)}, not {quoted(found, 120)}"
+            )
         try:
             keypoints = tuple(str(name) for name in fields["keypoints"])
             position = {name: joint for joint, name in enumerate(keypoints)}
 
             def joint(value: str | int) -> int:
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise ValueError(f"joint {value} is not a finite number")
                 return position[value] if isinstance(value, str) else int(value)
+
+            def sigma(value: float) -> float:
+                if not math.isfinite(number := float(value)):
+                    raise ValueError(f"sigma {value} is not a finite number")
+                return number
 
             def pairs(values: Sequence[Sequence[str | int]]) -> tuple[tuple[int, int], ...]:
                 return tuple((joint(first), joint(second)) for first, second in values)
@@ -115,11 +130,11 @@ class Skeleton:
                 keypoints=keypoints,
                 flip_pairs=pairs(fields["flip_pairs"]),
                 limbs=pairs(fields["limbs"]),
-                sigmas=tuple(float(sigma) for sigma in fields["sigmas"]),
+                sigmas=tuple(sigma(value) for value in fields["sigmas"]),
                 upper_body=tuple(joint(value) for value in fields["upper_body"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise BihrnetError(f"skeleton cannot be read: {error}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise BihrnetError(f"skeleton cannot be read: {shortened(str(error), 120)}") from error
 
 
 _SIGMA = {
@@ -206,12 +221,13 @@ def load_skeleton(source: str | Path) -> Skeleton:
     if str(source) in SKELETONS:
         return SKELETONS[str(source)]
     path = Path(source)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path.is_file, also False where the name is too long
         raise BihrnetError(
-            f"no skeleton {str(source)!r}: neither a YAML file nor one of "
+            f"no skeleton {quoted(str(source))}: neither a YAML file nor one of "
             f"{', '.join(sorted(SKELETONS))}"
         )
+    fields = read_yaml(path)
     try:
-        return Skeleton.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, BihrnetError) as error:
-        raise BihrnetError(f"{path}: {' '.join(str(error).split())}") from error
+        return Skeleton.from_dict(fields)
+    except BihrnetError as error:
+        raise BihrnetError(f"{path}: {error}") from error

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from bihrnet.errors import BihrnetError
+from bihrnet.errors import BihrnetError, shortened
 from bihrnet.model import HeatmapModel
+from bihrnet.yaml_files import read_front_matter
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -114,10 +112,14 @@ def _default() -> ModelCard:
 
 def _read_card(path: Path) -> ModelCard:
     """Front matter: YAML between two lines of three dashes at the top."""
-    fields: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8").split("---")[1])
-    return ModelCard(
-        name=path.stem.replace("__", "@"), path=path.with_suffix(ENGINE_SUFFIX), **fields
-    )
+    fields = read_front_matter(path)
+    if not isinstance(fields, dict):
+        raise BihrnetError(f"{path}: its front matter is not a mapping of keys to values")
+    name = path.stem.replace("__", "@")
+    try:
+        return ModelCard(name=name, path=path.with_suffix(ENGINE_SUFFIX), **fields)
+    except TypeError as error:  # a field is missing or unknown
+        raise BihrnetError(f"{path}: is not a model card: {shortened(str(error), 120)}") from error
 
 
 def _open_engine(path: Path, threads: int | None) -> HeatmapModel:

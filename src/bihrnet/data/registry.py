@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from bihrnet.data.people import MetricProtocol, PeopleDataset
-from bihrnet.errors import BihrnetError
+from bihrnet.errors import BihrnetError, quoted
 from bihrnet.skeleton import Skeleton
 
 _P = ParamSpec("_P")
@@ -55,7 +55,8 @@ class DatasetEntry:
         split = split or self.splits[0]
         if split not in self.splits:
             raise BihrnetError(
-                f"data set {self.name!r} has no split {split!r}, only {', '.join(self.splits)}"
+                f"data set {self.name!r} has no split {quoted(split)}, only "
+                f"{', '.join(self.splits)}"
             )
         options: dict[str, Any] = {}
         if boxes is not None:
@@ -119,5 +120,5 @@ def datasets() -> dict[str, DatasetEntry]:
 def find_dataset(name: str) -> DatasetEntry:
     """The data set of a name; `BihrnetError` listing all of them where there is none."""
     if name not in _DATASETS:
-        raise BihrnetError(f"no data set {name!r}; known: {', '.join(_DATASETS)}")
+        raise BihrnetError(f"no data set {quoted(name)}; known: {', '.join(_DATASETS)}")
     return _DATASETS[name]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pydantic
 from torch import nn
 
-from bihrnet.errors import BihrnetError
+from bihrnet.errors import BihrnetError, quoted
 
 Builder = Callable[..., nn.Module]
 _B = TypeVar("_B", bound=Builder)
@@ -50,7 +50,7 @@ class Architecture:
         for name, value in options.items():
             if name not in parameters:
                 raise BihrnetError(
-                    f"{self.name} has no option {name!r}{_near(name, parameters)}; "
+                    f"{self.name} has no option {quoted(name)}{_near(name, parameters)}; "
                     f"it has {', '.join(sorted(parameters)) or 'none'}"
                 )
             try:
@@ -59,7 +59,7 @@ class Architecture:
                 )
             except pydantic.ValidationError as error:
                 reason = error.errors()[0]["msg"]
-                raise BihrnetError(f"{self.name}: {name}={value!r}: {reason}") from None
+                raise BihrnetError(f"{self.name}: {name}={quoted(value)}: {reason}") from None
         return self.builder(joints, **self.fixed, **options)
 
     def check_size(self, size: tuple[int, int]) -> None:
@@ -134,7 +134,7 @@ def find(name: str, bundled: Sequence[str] | None = None) -> Architecture:
     names = sorted((*_ARCHITECTURES, *(bundled or ())))
     near = difflib.get_close_matches(name, names, n=2)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-    raise BihrnetError(f"no {what} {name!r}; {hint}")
+    raise BihrnetError(f"no {what} {quoted(name)}; {hint}")
 
 
 def build(architecture: str, joints: int, **options: Any) -> nn.Module:

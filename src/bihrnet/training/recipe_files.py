@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
@@ -12,9 +13,10 @@ from typing import Any, get_args, get_type_hints
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from bihrnet.errors import BihrnetError
+from bihrnet.errors import BihrnetError, quoted, shortened
 from bihrnet.recipe_keys import RENAMED_KEYS
 from bihrnet.training.recipe import Recipe
+from bihrnet.yaml_files import parse_yaml, read_yaml
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Inside the package where it is installed, next to `src` in a checkout.
@@ -54,7 +56,7 @@ def load_recipe(source: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     path = _find(str(source))
     fields = _read(path)
     if "extends" in fields:
-        base = _find_base(path, str(fields.pop("extends")))
+        base = _find_base(path, fields.pop("extends"))
         inherited = _read(base)
         if "extends" in inherited:
             raise BihrnetError(f"{base}: a recipe that is extended cannot itself extend another")
@@ -79,13 +81,13 @@ def parse_recipe(fields: Mapping[str, Any], source: str, overrides: Sequence[str
     for old, new in RENAMED_KEYS.items():
         if old in fields:
             blamed = [override for override in overrides if _key(override).startswith(f"{old}.")]
-            raise BihrnetError(f"{[source, *blamed][-1]}: key {old!r} is now called {new!r}")
+            raise BihrnetError(f"{_culprit(source, blamed)}: key {old!r} is now called {new!r}")
     try:
         return Recipe.model_validate(fields)
     except ValidationError as error:
         key = ".".join(str(part) for part in error.errors()[0]["loc"])
         blamed = [override for override in overrides if f"{key}.".startswith(_key(override))]
-        raise BihrnetError(f"{[source, *blamed][-1]}: {_first_mistake(error)}") from error
+        raise BihrnetError(f"{_culprit(source, blamed)}: {_first_mistake(error)}") from error
     except BihrnetError as error:  # of Augmentation
         raise BihrnetError(f"{source}: {error}") from error
 
@@ -100,37 +102,41 @@ def _key(override: str) -> str:
     return f"{override.partition('=')[0]}."
 
 
-def _find_base(path: Path, name: str) -> Path:
+def _culprit(source: str, overrides: Sequence[str]) -> str:
+    """What a message begins with: the last override to blame, if there is one."""
+    return shortened(overrides[-1]) if overrides else source
+
+
+def _find_base(path: Path, name: Any) -> Path:
     """The recipe that `path` extends: a file next to it, or a bundled one as "lspet/base.yaml"."""
+    if not isinstance(name, str):
+        raise BihrnetError(f"{path}: extends {quoted(name)}, which is not the name of a file")
     for folder in (path.parent, *_FOLDERS):
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):  # unlike Path.is_file, also False for too long a name
             return folder / name
     bases = [f"{file.parent.name}/{file.name}" for file in _bundled_files() if _is_base(file)]
     raise BihrnetError(
-        f"{path}: extends {name}, which is neither next to it nor bundled ({', '.join(bases)})"
+        f"{path}: extends {shortened(name)}, which is neither next to it nor bundled "
+        f"({', '.join(bases)})"
     )
 
 
 def _find(source: str) -> Path:
     path = Path(source)
-    if path.is_file():
+    if os.path.isfile(path):
         return path
     known = bundled_recipes()
     if source in known:
         return known[source]
     if path.suffix in (".yaml", ".yml") and path.stem not in known:
-        raise BihrnetError(f"{source}: there is no such file")
+        raise BihrnetError(f"{shortened(source, 200)}: there is no such file")
     near = difflib.get_close_matches(path.stem, known, n=3)
     hint = f"did you mean {' or '.join(near)}?" if near else "bihrnet recipes lists them"
-    raise BihrnetError(f"no recipe {source!r}; {hint}")
+    raise BihrnetError(f"no recipe {quoted(source)}; {hint}")
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise BihrnetError(f"{path}: cannot be read as YAML: {reason}") from error
+    fields = read_yaml(path)
     if not isinstance(fields, dict):
         raise BihrnetError(f"{path}: a recipe is a mapping of keys to values")
     return fields
@@ -150,11 +156,10 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 def _parse_override(override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
-        raise BihrnetError(f"{override!r} is not of the form key=value, as optimizer.lr=0.003")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BihrnetError(f"{override!r}: the value is not valid YAML") from error
+        raise BihrnetError(
+            f"{quoted(override)} is not of the form key=value, as optimizer.lr=0.003"
+        )
+    value = parse_yaml(text, shortened(override))
     for part in reversed(key.split(".")):
         value = {part: value}
     return value
@@ -169,11 +174,11 @@ def _first_mistake(error: ValidationError) -> str:
         known = _keys_of(Recipe, parents)
         near = difflib.get_close_matches(last, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known there: {', '.join(known)}"
-        return f"unknown key {key!r}; {hint}"
+        return f"unknown key {quoted(key)}; {hint}"
     if mistake["type"] == "missing":
-        return f"key {key!r} is missing"
-    message = mistake["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}, not {mistake['input']!r}" if key else message
+        return f"key {quoted(key)} is missing"
+    message = shortened(mistake["msg"].removeprefix("Value error, "), 200)
+    return f"{shortened(key)}: {message}, not {quoted(mistake['input'])}" if key else message
 
 
 def _keys_of(section: type, path: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ from lightning.pytorch.trainer.states import TrainerStatus
 from bihrnet import nn
 from bihrnet.data.people import PeopleDataset
 from bihrnet.data.top_down import TopDownDataset
-from bihrnet.errors import BihrnetError
+from bihrnet.errors import BihrnetError, quoted
 from bihrnet.evaluation.protocols import score_predictions
 from bihrnet.nn.registry import find
 from bihrnet.skeleton import Skeleton
@@ -119,7 +119,7 @@ def _check_validation(validation: PeopleDataset, skeleton: Skeleton, metric: str
     known = score_predictions(validation, nothing).metrics
     if metric not in known:
         raise BihrnetError(
-            f"evaluation.metric: {validation.name} has no {metric!r}, but {', '.join(known)}"
+            f"evaluation.metric: {validation.name} has no {quoted(metric)}, but {', '.join(known)}"
         )
 
 

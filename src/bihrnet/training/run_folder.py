@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from bihrnet.errors import BihrnetError
+from bihrnet.errors import BihrnetError, quoted
 from bihrnet.files import WriteError, replacing
 from bihrnet.training.options import RunOptions
 from bihrnet.training.recipe import Recipe
@@ -105,9 +105,9 @@ def _require_same_recipe(old: Recipe, new: Recipe, source: Path) -> None:
     for key in {**before, **now}:
         if key not in movable and before.get(key) != now.get(key):
             raise BihrnetError(
-                f"{source} has {key} {before.get(key)!r}, so the run cannot be resumed with "
-                f"{now.get(key)!r}: resume with that file as the recipe, or give a new run "
-                "another name with name=..."
+                f"{source} has {key} {quoted(before.get(key), 300)}, so the run cannot be resumed "
+                f"with {quoted(now.get(key), 300)}: resume with that file as the recipe, or give a "
+                "new run another name with name=..."
             )
 
 
