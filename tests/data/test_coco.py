@@ -69,7 +69,7 @@ def test_annotation_file_with_images_beside_it(tmp_path):
 
 def test_own_skeleton(tmp_path):
     example = re.search(
-        r"```yaml\n(.*?)```",
+        r"```yaml\n(name: .*?)```",
         (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8"),
         flags=re.DOTALL,
     )

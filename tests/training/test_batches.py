@@ -70,7 +70,7 @@ def test_global_random_state_is_left_alone():
 def test_mistakes_are_told():
     with pytest.raises(BihrnetError, match="more than the 3 people"):
         TrainBatches(dataset(3), 4, 0, lambda: 0)
-    with pytest.raises(BihrnetError, match="shared out equally to 3 processes"):
+    with pytest.raises(BihrnetError, match="divided equally among 3 processes"):
         TrainBatches(dataset(), 4, 0, lambda: 0, processes=3)
 
 

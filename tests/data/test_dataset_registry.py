@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 from data_layouts import write_coco
 
 from bihrnet.data import datasets, find_dataset, load_dataset
 from bihrnet.data import registry as registry_module
-from bihrnet.data.people import MetricProtocol, PeopleDataset
+from bihrnet.data.people import PeopleDataset
 from bihrnet.data.registry import register
 from bihrnet.errors import BihrnetError
+from bihrnet.evaluation.protocols import PROTOCOLS
 from bihrnet.skeleton import COCO, LSP
 
 
@@ -23,7 +22,7 @@ def test_every_data_set_states_what_others_ask_of_it():
     for name, entry in datasets().items():
         assert entry.name == name
         assert entry.splits
-        assert entry.protocol in get_args(MetricProtocol)
+        assert entry.protocol in PROTOCOLS
     assert [name for name, entry in datasets().items() if entry.detections] == ["coco", "crowdpose"]
     assert datasets()["mpii"].protocol == "mpii"
 
