@@ -139,11 +139,10 @@ def test_a_file_that_cannot_be_built_anew_has_no_peers(tmp_path, change, sentenc
 
 def test_one_model_twice_gives_two_rows(tmp_path, monkeypatch):
     """Their difference is the noise of a measurement. The file's name is no markup."""
-    monkeypatch.setenv("COLUMNS", "300")  # the name in one line
-    path, target = tmp_path / "a[/b]", tmp_path / "rows.json"
-    path.mkdir(parents=True)
-    write_model(hourglass(), path / "x.bhr")
-    name = f"{path}/x.bhr"
+    monkeypatch.chdir(tmp_path)  # a short name fits in one line of the table
+    name, target = "a[/b]/x.bhr", tmp_path / "rows.json"
+    (tmp_path / name).parent.mkdir(parents=True)
+    write_model(hourglass(), tmp_path / name)
     done = command(name, name, "--rounds", 1, "--json", target)
     assert done.exit_code == 0, done.output
     assert [row["model"] for row in json.loads(target.read_text())["rows"]] == [name, name]
