@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -16,7 +17,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from bihrnet.data.people import PeopleDataset
 from bihrnet.errors import BihrnetError
 from bihrnet.evaluation.protocols import score_predictions
-from bihrnet.model import ModelSpec, decode_crops
+from bihrnet.model import decode_crops
+from bihrnet.nn.checkpoint import Checkpoint
 from bihrnet.nn.logits import heatmaps
 from bihrnet.nn.normalization import NormalizePixels
 from bihrnet.training.batches import Batch
@@ -28,8 +30,6 @@ from bihrnet.training.process import check_gradients
 from bihrnet.training.recipe import Recipe
 from bihrnet.training.state import MovingAverage, random_states, restore_random_states
 from bihrnet.training.teacher import Teacher
-
-CHECKPOINT_FORMAT = 1
 
 
 class PoseTraining(pl.LightningModule):
@@ -74,14 +74,17 @@ class PoseTraining(pl.LightningModule):
         self._predicted: list[tuple[int, NDArray[np.float32]]] = []
         self._validation_loss = 0.0
         self._normalize = NormalizePixels()
-        self._spec = ModelSpec(
-            name=recipe.model_name,
+        #: What a checkpoint says about the network; weights and metrics are added when it is saved.
+        self._checkpoint = Checkpoint(
+            architecture=recipe.architecture,
+            options=recipe.options,
             skeleton=validation.skeleton,
             input_size=recipe.data.input_size,
-            decoding=recipe.evaluation.decoding,
-            flip_test=recipe.evaluation.flip_test,
-            sigma=recipe.data.sigma,
+            recipe=recipe.model_dump(mode="json"),
+            metrics={},
+            weights={},
         )
+        self._spec = self._checkpoint.spec
 
     def setup(self, stage: str) -> None:
         """Move what is not a submodule to the device of this process."""
@@ -186,15 +189,7 @@ class PoseTraining(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the metadata of a model file and the random states."""
-        content: dict[str, Any] = {
-            "format": CHECKPOINT_FORMAT,
-            "architecture": self.recipe.architecture,
-            "options": self.recipe.options,
-            "skeleton": self._validation.skeleton.to_dict(),
-            "input_size": list(self.recipe.data.input_size),
-            "recipe": self.recipe.model_dump(mode="json"),
-            "metrics": self.metrics,
-        }
+        content = replace(self._checkpoint, metrics=self.metrics).metadata
         if self._average is not None:
             content["ema"] = self._average.network.state_dict()
         checkpoint["bihrnet"] = content
